@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+#ifndef EXTFUSE_ABI_H
+#define EXTFUSE_ABI_H
+
+/*
+ * The only home of everything that the kernel module, the BPF programs and the
+ * daemon have in common: map keys and values, verdicts, contexts, ioctls, ring
+ * records, counters.  A change of any size or meaning here is a new
+ * EXTFUSE_ABI_VERSION; module, BPF object and daemon refuse another one's.
+ *
+ * Include before this header, whichever the side has:
+ *   kernel module   <linux/types.h>, <linux/ioctl.h> and <uapi/linux/fuse.h>
+ *   BPF             "vmlinux.h" (carries the FUSE protocol structs)
+ *   user space      nothing
+ */
+#if !defined(__KERNEL__) && !defined(__VMLINUX_H__)
+#include <linux/fuse.h>
+#include <linux/ioctl.h>
+#include <linux/types.h>
+#endif
+
+#ifdef __cplusplus
+#error "C only"
+#endif
+
+#define EXTFUSE_ABI_MAGIC 0x45584655u /* "EXFU" */
+#define EXTFUSE_ABI_VERSION 1u
+
+/* ---- geometry of the data cache --------------------------------------- */
+
+#define EXTFUSE_CHUNK_SHIFT 22 /* one map entry describes 4 MiB of a file ... */
+#define EXTFUSE_CHUNK_SIZE (1ull << EXTFUSE_CHUNK_SHIFT)
+#define EXTFUSE_BLOCK_SHIFT 16 /* ... with one bit per 64 KiB sub-block */
+#define EXTFUSE_BLOCK_SIZE (1ull << EXTFUSE_BLOCK_SHIFT)
+#define EXTFUSE_BLOCKS_PER_CHUNK 64
+#define EXTFUSE_READ_MAX_CHUNKS 8 /* a read over more chunks than this passes */
+
+/* ---- maps -------------------------------------------------------------- */
+
+#define EXTFUSE_NAME_MAX 255
+#define EXTFUSE_NAME_SHORT 40 /* names of at most 40 bytes live in the short map */
+
+/* Names are padded with NUL to the end of the key; a file name has no NUL in it. */
+struct extfuse_dentry_key {
+	__u64 parent; /* node id of the directory */
+	char name[EXTFUSE_NAME_SHORT];
+};
+
+struct extfuse_dentry_long_key {
+	__u64 parent;
+	char name[256];
+};
+
+/* What a LOOKUP of the key would answer. */
+struct extfuse_dentry {
+	__u64 ino;        /* node id; 0: known to be absent */
+	__u64 generation; /* of that node id */
+	__u64 expires_ns; /* CLOCK_MONOTONIC; 0: true until dropped */
+};
+
+enum extfuse_inode_flags {
+	EXTFUSE_INODE_CACHED = 1 << 0,   /* every byte below attr.size is in backing_id at its own offset */
+	EXTFUSE_INODE_NO_XATTR = 1 << 1, /* has no extended attribute at all */
+};
+
+/* What a GETATTR would answer; key: node id (__u64). */
+struct extfuse_inode {
+	struct fuse_attr attr;
+	__u64 generation;
+	__u64 expires_ns; /* CLOCK_MONOTONIC; 0: true until dropped */
+	__u64 backing_id; /* with EXTFUSE_INODE_CACHED, else 0 */
+	__u32 flags;      /* enum extfuse_inode_flags */
+	__u32 reserved;   /* 0 */
+};
+
+/* Which part of a file is in its cache file. */
+struct extfuse_chunk_key {
+	__u64 ino;
+	__u64 chunk; /* file offset >> EXTFUSE_CHUNK_SHIFT */
+};
+
+struct extfuse_chunk {
+	__u64 backing_id; /* from EXTFUSE_IOC_BACKING_ADD */
+	__u64 offset;     /* of the chunk's first byte in the backing file */
+	__u64 valid;      /* bit n: sub-block n is in the backing file */
+	__u64 version;    /* data version of the inode that these bytes belong to */
+};
+
+/*
+ * Drop counters by inode, so that a publish that raced with a drop loses: who
+ * publishes reads the counter first, then the truth, then updates the map, and
+ * takes the entry out again if the counter moved.  The kernel adds one *before*
+ * it deletes.  Inodes share a slot by hash; a clash costs a needless miss, no more.
+ * Index: extfuse_epoch_slot(node id); for a dentry the node id of its directory.
+ */
+#define EXTFUSE_EPOCH_SLOTS 65536u
+
+static inline __u32 extfuse_epoch_slot(__u64 ino)
+{
+	return (__u32)((ino * 0x9e3779b97f4a7c15ull) >> 48);
+}
+
+/* The value of map "info" (array, one entry): what made the maps beside it. */
+struct extfuse_info {
+	__u32 magic;
+	__u32 version;
+	__u32 dentry_key_size, dentry_long_key_size, dentry_size;
+	__u32 inode_size, chunk_key_size, chunk_size;
+};
+
+/* Names of the maps in the BPF object and of their pins below the mount's bpffs folder. */
+#define EXTFUSE_MAP_DENTRY "dentry"           /* hash: extfuse_dentry_key -> extfuse_dentry */
+#define EXTFUSE_MAP_DENTRY_LONG "dentry_long" /* hash: extfuse_dentry_long_key -> extfuse_dentry */
+#define EXTFUSE_MAP_INODE "inode"             /* hash: __u64 -> extfuse_inode */
+#define EXTFUSE_MAP_CHUNK "read_cache"        /* hash: extfuse_chunk_key -> extfuse_chunk */
+#define EXTFUSE_MAP_EPOCH "epoch"             /* array, BPF_F_MMAPABLE: __u32 slot -> __u32 */
+#define EXTFUSE_MAP_EVENTS "events"           /* perf event array: struct extfuse_event */
+#define EXTFUSE_MAP_STATS "stats"             /* per-CPU array: op * EXTFUSE_OUTCOMES + outcome -> __u64 */
+#define EXTFUSE_MAP_INFO "info"               /* array of one struct extfuse_info */
+
+/* Constants of the mount, set in the BPF object's read-only data ("config") before it is loaded. */
+struct extfuse_config {
+	__u64 entry_valid_ns;    /* validity that a positive LOOKUP answer carries */
+	__u64 negative_valid_ns; /* ... and a negative one */
+	__u64 attr_valid_ns;     /* ... and attributes */
+	__u32 events;            /* 0: write no ring records */
+	__u32 reserved;
+};
+
+/* ---- counters ---------------------------------------------------------- */
+
+#define EXTFUSE_OPS(X)                        \
+	X(LOOKUP, "lookup")                   \
+	X(GETATTR, "getattr")                 \
+	X(READ, "read")                       \
+	X(SETATTR, "setattr")                 \
+	X(MKNOD, "mknod")                     \
+	X(MKDIR, "mkdir")                     \
+	X(UNLINK, "unlink")                   \
+	X(RMDIR, "rmdir")                     \
+	X(SYMLINK, "symlink")                 \
+	X(RENAME, "rename")                   \
+	X(LINK, "link")                       \
+	X(OPEN, "open")                       \
+	X(CREATE, "create")                   \
+	X(TMPFILE, "tmpfile")                 \
+	X(WRITE, "write")                     \
+	X(FALLOCATE, "fallocate")             \
+	X(COPY_FILE_RANGE, "copy_file_range") \
+	X(SETXATTR, "setxattr")               \
+	X(REMOVEXATTR, "removexattr")         \
+	X(OTHER, "other")
+
+enum extfuse_op {
+#define X(op, name) EXTFUSE_OP_##op,
+	EXTFUSE_OPS(X)
+#undef X
+		EXTFUSE_OP_COUNT
+};
+
+#define EXTFUSE_OUTCOME_LIST(X)                                                                      \
+	X(HIT, "hit")             /* answered in the kernel with something that exists */            \
+	X(NEGATIVE, "negative")   /* answered in the kernel: known to be absent */                   \
+	X(MISS, "miss")           /* no entry: passed to the daemon */                               \
+	X(STALE, "stale")         /* entry expired or of another generation: passed */               \
+	X(UNCOVERED, "uncovered") /* read: not every byte is in the cache file: passed */            \
+	X(ASIDE, "aside")         /* read: the module stepped aside (dirty pages, shared mapping) */ \
+	X(DROP, "drop")           /* mutating request: entries dropped, then passed */               \
+	X(PASS, "pass")           /* nothing to look up or to drop */
+
+enum extfuse_outcome {
+#define X(outcome, name) EXTFUSE_##outcome,
+	EXTFUSE_OUTCOME_LIST(X)
+#undef X
+		EXTFUSE_OUTCOMES
+};
+
+/* ---- the ring ---------------------------------------------------------- */
+
+enum extfuse_event_kind {
+	EXTFUSE_EVENT_DROP = 1, /* the kernel dropped the entries of ino, and of (parent, some name) */
+};
+
+/* What the kernel did to the maps by itself.  A wake-up and an audit: losing one loses nothing. */
+struct extfuse_event {
+	__u32 kind; /* enum extfuse_event_kind */
+	__u32 op;   /* enum extfuse_op */
+	__u64 ino;
+	__u64 parent;     /* 0: no dentry was touched */
+	__u64 new_parent; /* rename: directory of the second name; else 0 */
+	__u64 time_ns;    /* CLOCK_MONOTONIC */
+};
+
+/* ---- verdicts and contexts (module <-> BPF) ----------------------------- */
+
+enum extfuse_verdict {
+	EXTFUSE_V_PASS = 0,    /* to the daemon; so is every value not named here */
+	EXTFUSE_V_REPLY = 1,   /* ctx->error and ctx->out are the answer */
+	EXTFUSE_V_BACKING = 2, /* do this I/O on ctx->backing_id at ctx->backing_offset */
+};
+
+/*
+ * A request in its wire form (uapi/linux/fuse.h), taken apart by the module
+ * with every length checked.  Fields without a meaning for an opcode are 0.
+ * The verdict's answer goes into error, out_len and out; nothing else is
+ * writable for the BPF program.
+ */
+struct extfuse_request {
+	__u64 nodeid;   /* inode of the request; directory of the (first) name */
+	__u64 nodeid2;  /* RENAME, RENAME2: directory of the second name; LINK: the inode linked;
+	                 * COPY_FILE_RANGE: the inode written to */
+	__u32 opcode;   /* enum fuse_opcode */
+	__u32 flags;    /* OPEN, CREATE: open flags; SETATTR: valid; GETATTR: getattr_flags; RENAME2: flags */
+	__u32 name_len; /* without NUL; 0: this request has no name */
+	__u32 name2_len; /* second name of RENAME, RENAME2 */
+	__u32 out_max;   /* bytes that the caller has room for, at most sizeof(out) */
+	/* writable from here ... */
+	__s32 error;   /* 0 or a negative errno, with V_REPLY */
+	__u32 out_len; /* bytes of out that are the answer, with V_REPLY and error == 0 */
+	__u32 reserved;
+	union {
+		struct fuse_entry_out entry;
+		struct fuse_attr_out attr;
+		__u64 raw[16];
+	} out;
+	/* ... to here */
+	/* Padded with NUL to EXTFUSE_NAME_SHORT, or if longer, to 256; what lies behind the padding is
+	 * undefined. */
+	char name[256];
+	char name2[256];
+};
+
+/* read(2) and its kin on a regular file of the mount, before the page cache is asked. */
+struct extfuse_read {
+	__u64 nodeid;
+	__u64 pos;   /* file offset, bytes */
+	__u64 count; /* bytes asked for, > 0 */
+	__u32 flags; /* enum extfuse_read_flags */
+	__u32 reserved;
+	/* writable from here ... */
+	__u64 backing_id;     /* with V_BACKING */
+	__u64 backing_offset; /* file offset in the backing file of pos */
+	__u64 backing_count;  /* bytes to read, <= count: shortened to the end of file; 0 with V_REPLY: end of
+	                         file */
+			      /* ... to here */
+};
+
+enum extfuse_read_flags {
+	EXTFUSE_READ_DIRECT = 1 << 0, /* O_DIRECT */
+	EXTFUSE_READ_ASIDE =
+		1 << 1, /* dirty pages or a writable shared mapping: count it, the module passes */
+};
+
+/* ---- the module's device ------------------------------------------------ */
+
+#define EXTFUSE_DEVICE "/dev/extfuse"
+
+enum extfuse_features {
+	EXTFUSE_FEATURE_REQUEST = 1 << 0,
+	EXTFUSE_FEATURE_READ = 1 << 1,
+};
+
+struct extfuse_ioc_info {
+	__u32 magic;    /* out */
+	__u32 version;  /* out */
+	__u32 features; /* out: enum extfuse_features */
+	__u32 backing;  /* out: backing files registered through this descriptor */
+};
+
+struct extfuse_ioc_backing {
+	__s32 fd;    /* in: a regular file open for reading; the module takes its own reference */
+	__u32 flags; /* in: 0 */
+	__u64 id;    /* out: never 0, never used again while the module is loaded */
+};
+
+/* All need CAP_SYS_ADMIN.  Ids belong to the open /dev/extfuse that made them and die with it. */
+#define EXTFUSE_IOC_INFO _IOR('E', 1, struct extfuse_ioc_info)
+#define EXTFUSE_IOC_BACKING_ADD _IOWR('E', 2, struct extfuse_ioc_backing)
+#define EXTFUSE_IOC_BACKING_DEL _IOW('E', 3, __u64) /* ENOENT: no such id here */
+/* Returns when every kernel I/O that could have seen an entry deleted before this call has ended. */
+#define EXTFUSE_IOC_BARRIER _IO('E', 4)
+
+/*
+ * struct_ops type "extfuse_ops", as the daemon fills its data members:
+ *   __s32 fuse_fd     an open /dev/fuse of the connection to serve
+ *   __s32 device_fd   the open /dev/extfuse whose backing ids the programs may name
+ *   __u32 abi_version EXTFUSE_ABI_VERSION
+ * Registering needs both descriptors in the caller's table; a connection that
+ * already has an instance gives EBUSY, a descriptor of another kind EINVAL, a
+ * connection that is not up ENOTCONN.
+ */
+
+#define EXTFUSE_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), "ABI: size of " #type)
+EXTFUSE_ASSERT_SIZE(struct extfuse_dentry_key, 48);
+EXTFUSE_ASSERT_SIZE(struct extfuse_dentry_long_key, 264);
+EXTFUSE_ASSERT_SIZE(struct extfuse_dentry, 24);
+EXTFUSE_ASSERT_SIZE(struct extfuse_inode, 120);
+EXTFUSE_ASSERT_SIZE(struct extfuse_chunk_key, 16);
+EXTFUSE_ASSERT_SIZE(struct extfuse_chunk, 32);
+EXTFUSE_ASSERT_SIZE(struct extfuse_info, 32);
+EXTFUSE_ASSERT_SIZE(struct extfuse_config, 32);
+EXTFUSE_ASSERT_SIZE(struct extfuse_event, 40);
+EXTFUSE_ASSERT_SIZE(struct extfuse_request, 40 + 8 + 128 + 512);
+EXTFUSE_ASSERT_SIZE(struct extfuse_read, 56);
+EXTFUSE_ASSERT_SIZE(struct extfuse_ioc_info, 16);
+EXTFUSE_ASSERT_SIZE(struct extfuse_ioc_backing, 16);
+
+#endif

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+# Compilers, flags and the compile rules, shared by every rules.mk.
+#   V=1            print whole commands
+#   SANITIZE=asan  AddressSanitizer and UBSan, built under build-asan/
+#   SANITIZE=tsan  ThreadSanitizer, built under build-tsan/
+SHELL    := bash
+PREFIX   ?= /usr/local
+CLANG    ?= clang
+BPFTOOL  ?= bpftool
+SANITIZE ?=
+B        := build$(SANITIZE:%=-%)
+
+ifeq ($(V),1)
+Q   :=
+say :=
+else
+Q   := @
+say  = @printf '  %-8s %s\n' $(1) $(2)
+endif
+
+deps     := fuse3 libbpf libcurl libcrypto jansson expat libisal
+CFLAGS   ?= -O2 -g
+override CFLAGS += -std=gnu11 -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes -Wvla \
+	-fno-strict-aliasing -pthread
+override CPPFLAGS += -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314 -I. $(shell pkg-config --cflags $(deps) 2>/dev/null)
+LIBS     := -lrocksdb $(shell pkg-config --libs $(deps) 2>/dev/null) -lpthread
+
+san-asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+san-tsan := -fsanitize=thread -fno-omit-frame-pointer
+override CFLAGS  += $(san-$(SANITIZE))
+override LDFLAGS += -pthread $(san-$(SANITIZE))
+
+$(B)/%.o: %.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+.DELETE_ON_ERROR:
