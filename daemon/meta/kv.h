@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CURVEFS_META_KV_H
+#define CURVEFS_META_KV_H
+
+/*
+ * The transactional, ordered key-value store under the metadata.  RocksDB
+ * (TransactionDB) is the embedded engine; a shared one fits behind the same
+ * calls.  Keys and values are byte strings; keys are ordered bytewise.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct kv;
+struct kv_txn;
+
+struct kv_slice {
+	const void *data;
+	size_t size;
+};
+
+/** @return 0 to go on; anything else ends the scan and is returned by it. Slices are valid during the call.
+ */
+typedef int (*kv_scan_fn)(struct kv_slice key, struct kv_slice value, void *arg);
+
+/** Open the database in @p dir (made if @p create). -EBUSY: another process has it. *ret_why (free it) for
+ * people. */
+int kv_open(const char *dir, bool create, struct kv **ret, char **ret_why);
+void kv_close(struct kv *kv);
+
+/** Begin; every txn ends with kv_commit() or kv_rollback(), which free it. One thread at a time. */
+int kv_begin(struct kv *kv, struct kv_txn **ret);
+
+/**
+ * Read in the transaction (sees its own writes). @p lock takes the key's lock
+ * until the end: -EAGAIN if it is not to be had in time or would deadlock (roll back, try again).
+ * @return 0 and a copy to free, or -ENOENT.
+ */
+int kv_get(struct kv_txn *txn, struct kv_slice key, bool lock, void **ret_value, size_t *ret_size);
+int kv_put(struct kv_txn *txn, struct kv_slice key, struct kv_slice value);
+int kv_delete(struct kv_txn *txn, struct kv_slice key);
+
+/** Each pair with first <= key and key starts with @p prefix, in order; sees the txn's own writes. */
+int kv_scan(struct kv_txn *txn, struct kv_slice prefix, struct kv_slice first, kv_scan_fn fn, void *arg);
+
+/** @p sync: durable when it returns; else durable against the end of the process only. Frees @p txn in any
+ * case. */
+int kv_commit(struct kv_txn *txn, bool sync);
+void kv_rollback(struct kv_txn *txn);
+
+/** Make every earlier commit durable. */
+int kv_sync(struct kv *kv);
+
+#endif

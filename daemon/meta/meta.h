@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CURVEFS_META_H
+#define CURVEFS_META_H
+
+/*
+ * The metadata of a volume: inodes, dentries, xattrs, slices, orphans, counters.
+ *
+ * Each call is one transaction: done whole or not at all, retried inside when
+ * it clashes with another.  Calls are thread-safe and return 0 or the negative
+ * errno that the system call would give.  Permission checks are the kernel's
+ * (default_permissions); the sticky, setgid and suid-clearing rules are done here.
+ *
+ * Inode numbers are never used again, so the generation is always 1 (kept in
+ * the attributes all the same).  The root is inode 1.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <time.h>
+
+#define META_ROOT_INO 1
+#define META_NAME_MAX 255
+#define META_SYMLINK_MAX 4095
+#define META_LINK_MAX 65000
+#define META_XATTR_NAME_MAX 255
+#define META_XATTR_SIZE_MAX 65536
+#define META_SIZE_MAX INT64_MAX
+
+struct meta;
+
+struct meta_attr {
+	uint64_t ino;
+	uint64_t generation;
+	uint64_t size;    /* bytes; of a directory 4096 */
+	uint64_t version; /* data version: counted up by each change of the data or size */
+	uint64_t parent;  /* of a directory; else 0 */
+	uint32_t mode;    /* type and permissions */
+	uint32_t nlink;   /* of a directory 2 + its subdirectories */
+	uint32_t uid, gid;
+	uint32_t rdev;
+	uint32_t xattrs; /* number of extended attributes */
+	struct timespec atime, mtime, ctime, btime;
+};
+
+/** One piece of a chunk's data. A chunk is a list of these, later ones on top; what none covers is zeros. */
+struct meta_slice {
+	uint32_t pos;    /* in the chunk, bytes */
+	uint32_t length; /* bytes */
+	uint64_t object; /* object id; 0: zeros (a punched or zeroed range) */
+	uint32_t offset; /* in the object, bytes */
+	uint32_t size;   /* of the whole object, bytes */
+};
+
+/** A slice list, newest last; free .slices. */
+struct meta_slices {
+	struct meta_slice *slices;
+	size_t count;
+};
+
+/** What the volume descriptor says; kept in the metadata too. */
+struct meta_volume {
+	char uuid[37];
+	char name[64];
+	uint32_t chunk_size; /* bytes; a power of two, 1 MiB ... 64 MiB */
+};
+
+/** The caller of a request. */
+struct meta_cred {
+	uint32_t uid, gid;
+};
+
+/* ---- life ---- */
+
+/** Make the metadata of a new volume in @p dir: an empty root owned by root, mode 0755... -EEXIST if there is
+ * one. */
+int meta_format(const char *dir, const struct meta_volume *volume, char **ret_why);
+
+/** Open; -ENOENT: not formatted, -EBUSY: in use, -EPROTO: made by another version. *ret_why (free it) for
+ * people. */
+int meta_open(const char *dir, struct meta **ret, char **ret_why);
+void meta_close(struct meta *m);
+const struct meta_volume *meta_volume(const struct meta *m);
+
+/** Make every acknowledged change durable (fsync of the database's log). */
+int meta_sync(struct meta *m);
+
+struct meta_usage {
+	uint64_t bytes; /* sum of file sizes, rounded up to 4 KiB each */
+	uint64_t inodes;
+};
+void meta_get_usage(struct meta *m, struct meta_usage *ret);
+
+/* ---- inodes ---- */
+
+int meta_getattr(struct meta *m, uint64_t ino, struct meta_attr *ret);
+
+enum meta_set {
+	META_SET_MODE = 1 << 0,
+	META_SET_UID = 1 << 1,
+	META_SET_GID = 1 << 2,
+	META_SET_SIZE = 1 << 3,
+	META_SET_ATIME = 1 << 4,
+	META_SET_MTIME = 1 << 5,
+	META_SET_CTIME = 1 << 6,
+	META_SET_KILL_SUIDGID = 1 << 7, /* clear suid, and sgid if group-executable */
+};
+/**
+ * Set what @p set (enum meta_set) names from @p attr; ctime becomes now unless
+ * given. A changed size counts the version up, changes mtime, and makes bytes cut off read as
+ * zeros if the file grows again. chown by anyone clears suid/sgid as chown(2) says.
+ */
+int meta_setattr(struct meta *m, uint64_t ino, unsigned set, const struct meta_attr *attr,
+                 struct meta_attr *ret);
+
+int meta_readlink(struct meta *m, uint64_t ino, char **ret_target);
+
+/* ---- names ---- */
+
+int meta_lookup(struct meta *m, uint64_t parent, const char *name, struct meta_attr *ret);
+
+/**
+ * Create a file, directory, node or symlink (mode's type decides; @p target for
+ * symlinks). In a setgid directory the group is the directory's and a new directory
+ * inherits the bit. -EEXIST: *ret_attr is untouched.
+ */
+int meta_create(struct meta *m, uint64_t parent, const char *name, const struct meta_cred *cred,
+                uint32_t mode, uint32_t rdev, const char *target, struct meta_attr *ret_attr,
+                struct meta_attr *ret_parent);
+
+int meta_link(struct meta *m, uint64_t ino, uint64_t parent, const char *name, struct meta_attr *ret_attr,
+              struct meta_attr *ret_parent);
+
+/**
+ * Take a name away. @p ret_attr: the inode as it is after; with nlink 0 it is an
+ * orphan: it lives until meta_reap(), which the caller does when nothing has it open.
+ */
+int meta_unlink(struct meta *m, uint64_t parent, const char *name, struct meta_attr *ret_attr,
+                struct meta_attr *ret_parent);
+int meta_rmdir(struct meta *m, uint64_t parent, const char *name, struct meta_attr *ret_attr,
+               struct meta_attr *ret_parent);
+
+/** What a rename touched; an ino of 0: not there. */
+struct meta_renamed {
+	struct meta_attr moved; /* the inode under its new name */
+	struct meta_attr other; /* the one that was there before: with nlink 0 an orphan; exchanged: under the
+	                           old name */
+	struct meta_attr old_parent; /* after */
+	struct meta_attr new_parent;
+};
+/** @p flags: RENAME_NOREPLACE, RENAME_EXCHANGE; others -EINVAL. A directory into its own subtree: -EINVAL. */
+int meta_rename(struct meta *m, uint64_t parent, const char *name, uint64_t new_parent, const char *new_name,
+                unsigned flags, struct meta_renamed *ret);
+
+struct meta_dirent {
+	const char *name; /* valid during the callback */
+	uint64_t next;    /* position to go on behind this entry; stable while others come and go; never 0 */
+	uint64_t ino;
+	uint32_t type;                /* S_IFMT bits */
+	const struct meta_attr *attr; /* NULL unless asked for */
+};
+typedef int (*meta_dirent_fn)(const struct meta_dirent *entry, void *arg);
+/**
+ * Call @p fn for the entries behind position @p from (0: the start), without "." and "..", until it returns
+ * non-zero (1: the buffer is full; not an error). @p with_attr: fill entry->attr.
+ */
+int meta_readdir(struct meta *m, uint64_t ino, uint64_t from, bool with_attr, meta_dirent_fn fn, void *arg);
+
+/* ---- extended attributes ---- */
+
+/** @p flags: XATTR_CREATE, XATTR_REPLACE. -E2BIG, -ERANGE as setxattr(2). @p ret: after (ctime, xattrs). */
+int meta_setxattr(struct meta *m, uint64_t ino, const char *name, const void *value, size_t size, int flags,
+                  struct meta_attr *ret);
+/** @return 0 and a copy to free, or -ENODATA. */
+int meta_getxattr(struct meta *m, uint64_t ino, const char *name, void **ret_value, size_t *ret_size);
+/** Names, each with its NUL, one after the other; free *ret_names. */
+int meta_listxattr(struct meta *m, uint64_t ino, char **ret_names, size_t *ret_size);
+int meta_removexattr(struct meta *m, uint64_t ino, const char *name, struct meta_attr *ret);
+
+/* ---- data ---- */
+
+/** A new object id (never used again, also after a crash; handed out from a reserved range). */
+int meta_new_object(struct meta *m, uint64_t *ret_id);
+
+/** The slices of one chunk (index = offset / chunk_size), oldest first. */
+int meta_slices(struct meta *m, uint64_t ino, uint64_t chunk, struct meta_slices *ret);
+
+struct meta_write {
+	uint64_t chunk;
+	struct meta_slice slice;
+};
+/**
+ * Commit uploaded data: put each slice on top of its chunk, in order; the size becomes
+ * max(size, @p min_size), mtime and ctime @p mtime, the version is counted up.
+ * Slices that are wholly covered by newer ones leave the list, and their
+ * objects go to the pending deletions in the same transaction. @p sync: durable on return.
+ * @p kill_suid: also clear suid/sgid as write(2) does. -ENOENT: the inode is gone.
+ */
+int meta_commit_write(struct meta *m, uint64_t ino, const struct meta_write *writes, size_t count,
+                      uint64_t min_size, struct timespec mtime, bool kill_suid, bool sync,
+                      struct meta_attr *ret);
+
+/* ---- what is to be deleted ---- */
+
+/**
+ * Objects that no metadata names any more (cut off, overwritten, reaped).
+ * They were recorded in the transaction that freed them; delete each from the store, then say so.
+ * Returns at most @p max; *ret_count 0: none are left.
+ */
+struct meta_garbage {
+	uint64_t object;
+	uint32_t size;
+};
+int meta_list_garbage(struct meta *m, struct meta_garbage *ret, size_t max, size_t *ret_count);
+int meta_garbage_deleted(struct meta *m, const struct meta_garbage *garbage, size_t count);
+
+/** Delete orphan @p ino (nlink 0, nobody has it open): its objects become garbage. Does a bounded piece a
+ * transaction. */
+int meta_reap(struct meta *m, uint64_t ino);
+
+/** Orphans left by an earlier mount; call meta_reap() on each. Free *ret_inos. */
+int meta_list_orphans(struct meta *m, uint64_t **ret_inos, size_t *ret_count);
+
+#endif
