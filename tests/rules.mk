@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+# Units:   tests/unit/<folder>/<module>_test.c  ->  $(B)/tests/unit/<folder>/<module>_test
+# Helpers: tests/harness/<name>.c               ->  an object of $(B)/libharness.a, linked into every unit
+#          tests/harness/<name>.prog.c          ->  $(B)/tests/harness/<name>, a program for the cases
+# Cases:   tests/fs/**/*.sh, found by path; tests/run-cases says what they can use.
+
+harness-src  := $(filter-out %.prog.c,$(wildcard tests/harness/*.c))
+harness-prog := $(patsubst %.prog.c,$(B)/%,$(wildcard tests/harness/*.prog.c))
+unit-src     := $(wildcard tests/unit/*_test.c tests/unit/*/*_test.c tests/unit/*/*/*_test.c)
+unit-prog    := $(unit-src:%.c=$(B)/%)
+libharness   := $(B)/libharness.a
+
+.PHONY: units-build harness
+
+$(libharness): $(harness-src:%.c=$(B)/%.o)
+	$(call say,AR,$@)
+	$(Q)mkdir -p $(@D) && rm -f $@ && $(AR) rcs $@ $^
+
+$(unit-prog) $(harness-prog): $(B)/%:
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) -lcmocka -lmicrohttpd $(LIBS)
+$(unit-prog): $(B)/%: $(B)/%.o $(libharness) $(lib)
+$(harness-prog): $(B)/%: $(B)/%.prog.o $(libharness) $(lib)
+.SECONDARY: $(unit-prog:%=%.o) $(harness-prog:%=%.prog.o)
+
+harness: $(harness-prog)
+units-build: $(unit-prog) harness
+
+units: units-build ## build and run the unit tests
+	$(Q)tests/run-units $(unit-prog)
+
+fs-test: programs harness ## run the whole-program cases on this machine, without BPF
+	$(Q)tests/run-cases --build=$(B) --bpf=off $(CASES)
+
+asan: ## units and whole-program cases with AddressSanitizer, leak and undefined-behaviour checks
+	$(Q)$(MAKE) --no-print-directory SANITIZE=asan programs units-build
+	$(Q)$(MAKE) --no-print-directory SANITIZE=asan units
+	$(Q)$(MAKE) --no-print-directory SANITIZE=asan fs-test
+
+# The packages that the first lines of this build look for (pkg-config) may be installed only now,
+# so everything after the set-up runs in makes of its own.
+check: ## set up, build, and run all tests: units, whole-program cases, the same in a VM
+	$(Q)MAKE='$(MAKE)' tests/check
+
+demo: ## set up, build, and show in a VM what the kernel answers by itself
+	$(Q)build-aux/setup.sh
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all harness
+	$(Q)vmtest/run.sh --timeout 1500 -- tests/bench/demo.sh
+
+bench: all harness ## measure, in a VM
+	$(Q)vmtest/run.sh --timeout 3600 -- tests/bench/bench.sh
