@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CURVEFS_DATA_H
+#define CURVEFS_DATA_H
+
+/*
+ * File contents: between the requests of fs/ and the slices, objects and cache
+ * files that hold the bytes.
+ *
+ *   write  staged in the cache file (or, when that has no room, uploaded at
+ *          once), uploaded in the background as chunks fill up, and
+ *          committed by data_flush(): upload new objects -> one metadata
+ *          transaction -> garbage deleted later
+ *   read   from the cache file; what is missing is fetched from the store in
+ *          multiples of 64 KiB, with read-ahead for sequential readers, and
+ *          put into the cache; without room it is read through
+ *
+ * What is written but not committed lives here and is merged into every answer
+ * by data_pending().
+ *
+ * Thread-safe. Errors: negative errno; an upload that failed in the background is
+ * reported by the next write or flush of that inode, once per open file, and the data stays staged
+ * and is tried again by the next flush.
+ */
+
+#include "daemon/meta/meta.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct cache;
+struct data;
+struct data_file; /* an inode in use; shared by all that have it open */
+struct store;
+
+struct data_options {
+	uint64_t memory_bytes; /* hard limit on all buffers; default 64 MiB */
+	unsigned uploads;      /* concurrent; default 8 */
+	unsigned downloads;    /* concurrent; default 16 */
+	uint64_t read_ahead;   /* bytes; default 8 MiB */
+	bool read_only;        /* deletes no garbage */
+};
+
+/** Told around changes; all may be NULL. Called without locks of data/ held. */
+struct data_hooks {
+	/** Pending is set; called before the first byte or the size changes (publish_will_write()). */
+	void (*will_write)(void *arg, uint64_t ino);
+	/** A commit is through, or more of the inode got cached: publish again (publish_inode()). */
+	void (*changed)(void *arg, uint64_t ino);
+	/** The inode was reaped (publish_forget()). */
+	void (*forgotten)(void *arg, uint64_t ino);
+	void *arg;
+};
+
+/** @p cache NULL: everything is read and written through. */
+int data_open(struct meta *meta, struct store *store, struct cache *cache, const struct data_options *options,
+              const struct data_hooks *hooks, struct data **ret);
+
+/** Flush what is dirty, delete what garbage there is within a few seconds, stop the threads. */
+int data_close(struct data *d);
+
+/** For each open(2): get; the last put of an orphan deletes it. -ENOENT: no such inode. */
+int data_file_get(struct data *d, uint64_t ino, struct data_file **ret);
+void data_file_put(struct data_file *f);
+
+uint64_t data_file_ino(const struct data_file *f);
+
+/** @return bytes read (short only at the end of file), or a negative errno. */
+ssize_t data_read(struct data_file *f, uint64_t offset, size_t length, void *buffer);
+
+/** @return 0 when all is taken, or a negative errno and nothing of it. @p append: at the end of file,
+ * whatever that is. */
+int data_write(struct data_file *f, uint64_t offset, size_t length, const void *buffer, bool append);
+
+/** Close and fsync: upload and commit everything that is dirty; durable on return. Cheap if nothing is. */
+int data_flush(struct data_file *f);
+
+/** Change the size, and with it the attributes in @p set (as meta_setattr(), META_SET_SIZE implied). */
+int data_truncate(struct data *d, uint64_t ino, unsigned set, const struct meta_attr *attr,
+                  struct meta_attr *ret);
+
+/** Merge size and times that are written but not committed into @p attr. @return true if the inode is being
+ * written. */
+bool data_pending(struct data *d, struct meta_attr *attr);
+
+/**
+ * The name count of @p ino became 0 (unlink, rename over it): reap it now, or when its last data_file is put.
+ * Objects are deleted in the background.
+ */
+void data_orphaned(struct data *d, uint64_t ino);
+
+/** At mount: reap what an earlier mount left. */
+int data_reap_orphans(struct data *d);
+
+/**
+ * Fetch every byte of @p ino into the cache (warm-up). @p ret_bytes: fetched from the store by this call.
+ * @return 0 (all cached), -ENOSPC (no room in the cache), or the store's error.
+ */
+int data_fetch(struct data *d, uint64_t ino, uint64_t *ret_bytes);
+
+/** Flush every dirty inode (syncfs, unmount). The first error is returned, all are tried. */
+int data_sync(struct data *d);
+
+struct data_stats {
+	uint64_t dirty_bytes, memory_bytes;
+	uint64_t uploads_running, downloads_running;
+	uint64_t open_files;
+};
+void data_get_stats(struct data *d, struct data_stats *ret);
+
+/** Store key of an object, as "data/<..>/<..>/<id>_<size>". */
+#define DATA_KEY_MAX 64
+void data_object_key(uint64_t object, uint32_t size, char ret[DATA_KEY_MAX]);
+
+#endif

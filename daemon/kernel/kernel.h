@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CURVEFS_KERNEL_H
+#define CURVEFS_KERNEL_H
+
+/*
+ * The daemon's end of the kernel side: loads the BPF programs, attaches them to
+ * one FUSE connection, and is the only writer of the maps.
+ *
+ * Nothing here knows what is true: publish.h decides that, and holds the lock
+ * under which the calls below are made.  Every call takes a NULL kernel (BPF is
+ * off) and then does nothing.
+ */
+
+#include "bpf/extfuse_abi.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct kernel;
+
+struct kernel_options {
+	const char *pin_dir;  /* below bpffs; made, and removed by kernel_close(); NULL: do not pin */
+	uint32_t max_entries; /* of each of the inode, dentry and read-cache maps */
+	struct extfuse_config config;
+};
+
+/**
+ * Can this machine do it? @return 0; or -ENOENT (module not loaded), -EPERM,
+ * -EPROTO (another ABI), -ENOTSUP. *ret_why (free it): one line saying what is missing and what to do.
+ */
+int kernel_probe(char **ret_why);
+
+/** Load and attach to the connection of @p fuse_fd (an open, mounted /dev/fuse; kept by the caller). As
+ * kernel_probe(). */
+int kernel_open(const struct kernel_options *options, int fuse_fd, struct kernel **ret, char **ret_why);
+
+/** Detach, unpin, forget all backing files. */
+void kernel_close(struct kernel *k);
+
+/** The drop counter of @p ino: read it before the truth that a later kernel_put_*() publishes. */
+uint32_t kernel_epoch(struct kernel *k, uint64_t ino);
+
+/*
+ * Publish. @p epoch: what kernel_epoch() said, of the inode or for a dentry of
+ * its directory; if the kernel dropped something since, the entry is taken out
+ * again. A full map makes room by dropping other entries.
+ * @return true if the entry is in the map now.
+ */
+bool kernel_put_inode(struct kernel *k, uint32_t epoch, uint64_t ino, const struct extfuse_inode *inode);
+bool kernel_put_dentry(struct kernel *k, uint32_t epoch, uint64_t parent, const char *name,
+                       const struct extfuse_dentry *dentry);
+bool kernel_put_chunk(struct kernel *k, uint32_t epoch, uint64_t ino, uint64_t chunk,
+                      const struct extfuse_chunk *value);
+
+/* Take entries out; what is not there is not there. Readers may still be using what they saw: see
+ * kernel_barrier(). */
+void kernel_drop_inode(struct kernel *k, uint64_t ino);
+void kernel_drop_dentry(struct kernel *k, uint64_t parent, const char *name);
+void kernel_drop_chunk(struct kernel *k, uint64_t ino, uint64_t chunk);
+
+bool kernel_has_inode(struct kernel *k, uint64_t ino);
+bool kernel_has_dentry(struct kernel *k, uint64_t parent, const char *name);
+
+/** Wait until every kernel I/O that could have seen an entry dropped before this call has ended. */
+void kernel_barrier(struct kernel *k);
+
+/** Register a cache file for reading in the kernel; the kernel holds a reference of its own. 0: not possible.
+ */
+uint64_t kernel_backing_add(struct kernel *k, int fd);
+void kernel_backing_del(struct kernel *k, uint64_t id);
+
+struct kernel_stats {
+	uint64_t count[EXTFUSE_OP_COUNT][EXTFUSE_OUTCOMES];
+	uint64_t ring_records, ring_lost;
+	uint64_t inodes, dentries, chunks; /* entries published by this process, less those dropped by it */
+	uint64_t backing_files;
+	uint64_t lost_publishes; /* taken out again because the epoch moved */
+	uint64_t evicted;        /* entries dropped to make room */
+};
+void kernel_get_stats(struct kernel *k, struct kernel_stats *ret);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CURVEFS_PUBLISH_H
+#define CURVEFS_PUBLISH_H
+
+/*
+ * The truth rule: an entry in a map means that the daemon, asked now, would
+ * answer exactly this.
+ *
+ * It is kept by one discipline.  Every answer about an inode or a name is made
+ * here: take the lock of that inode (for a name: of its directory; locks are
+ * striped by inode number), read the committed metadata and what is
+ * pending in memory, write the map, let go, then reply.  A mutation commits
+ * first and then publishes all that it touched, in the same way, before it replies.
+ * So the last one to publish read the newest, and no answer is
+ * older than one given before.  The epoch (extfuse_abi.h) does the same towards
+ * drops that the kernel made by itself.
+ *
+ * An inode that is being written (pending data in memory) is never in the maps.
+ *
+ * Lock order: publish lock, then anything in data/, cache/ and meta/.  At most
+ * one publish lock is held at a time.  It is recursive: a cache that drops
+ * something while a publisher asks it comes back in here.
+ */
+
+#include "daemon/meta/meta.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct kernel;
+struct cache;
+struct publish;
+
+/** Where the truth comes from; set once. */
+struct publish_source {
+	struct meta *meta;
+	struct cache *cache; /* NULL: no data in the kernel */
+
+	/**
+	 * Merge into @p attr what is written but not committed yet (size, times).
+	 * @return true if there is, or may be, anything: the inode is not to be published. NULL: never.
+	 */
+	bool (*pending)(void *arg, struct meta_attr *attr);
+	void *arg;
+};
+
+/** @p kernel may be NULL (BPF is off): then these calls only read the truth. */
+int publish_new(const struct publish_source *source, struct kernel *kernel, struct publish **ret);
+void publish_free(struct publish *p);
+
+/** Turned on once the connection is attached; before, nothing is published. */
+void publish_set_kernel(struct publish *p, struct kernel *kernel);
+
+/**
+ * Answer a LOOKUP and publish it: the dentry, positive or negative, and the inode with what is cached of it.
+ * @return 0, -ENOENT (published as absent), or another error (not published).
+ */
+int publish_lookup(struct publish *p, uint64_t parent, const char *name, struct meta_attr *ret);
+
+/** Answer a GETATTR and publish it. */
+int publish_getattr(struct publish *p, uint64_t ino, struct meta_attr *ret);
+
+/** After a commit that touched @p ino, or after its cached data changed: publish what is true now. 0 is
+ * ignored. */
+void publish_inode(struct publish *p, uint64_t ino);
+
+/** After a commit that touched this name. */
+void publish_name(struct publish *p, uint64_t parent, const char *name);
+
+/** A directory entry just read, with what it points to (readdir, warm-up): as publish_lookup(). */
+void publish_entry(struct publish *p, uint64_t parent, const char *name);
+
+/** Before the bytes or the size of @p ino change (the pending flag is set already): out of the maps. */
+void publish_will_write(struct publish *p, uint64_t ino);
+
+/** The cache's before_drop: chunks [first, last] of @p ino leave the maps, and nobody in the kernel reads
+ * them on return. */
+void publish_before_drop(void *publish, uint64_t ino, uint64_t first_chunk, uint64_t last_chunk);
+
+/** The inode is gone for good: entries and backing file. */
+void publish_forget(struct publish *p, uint64_t ino);
+
+/** What of @p ino the kernel can answer now (curvefs info, warmup --check). */
+struct publish_state {
+	bool inode;
+	bool complete; /* every byte readable in the kernel */
+	uint64_t backing_id;
+};
+void publish_get_state(struct publish *p, uint64_t ino, struct publish_state *ret);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CURVEFS_VOLUME_H
+#define CURVEFS_VOLUME_H
+
+/*
+ * A mounted volume: the parts and what ties them together. Made once by
+ * volume_open(), read by every request thread, taken apart after the session ended.
+ */
+
+#include "daemon/options.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct cache;
+struct data;
+struct kernel;
+struct meta;
+struct publish;
+struct store;
+
+/* Requests that reached the daemon, by FUSE operation; the names are those of `curvefs stats`. */
+#define DAEMON_OPS(X)                                                                                       \
+	X(lookup)                                                                                           \
+	X(getattr) X(setattr) X(readlink) X(mknod) X(mkdir) X(unlink) X(rmdir) X(symlink) X(rename) X(link) \
+		X(open) X(create) X(read) X(write) X(flush) X(release) X(fsync) X(opendir) X(readdir)       \
+			X(readdirplus) X(releasedir) X(fsyncdir) X(statfs) X(setxattr) X(getxattr)          \
+				X(listxattr) X(removexattr) X(access) X(fallocate) X(lseek) X(forget)
+
+enum daemon_op {
+#define X(op) DAEMON_OP_##op,
+	DAEMON_OPS(X)
+#undef X
+		DAEMON_OP_COUNT
+};
+
+struct volume {
+	const struct options *options;
+	struct store *store;
+	struct meta *meta;
+	struct cache *cache; /* NULL: no cache */
+	struct data *data;
+	struct publish *publish;
+	struct kernel *kernel; /* NULL: BPF is off, and then why_no_bpf says why */
+	char *why_no_bpf;
+	_Atomic uint64_t requests[DAEMON_OP_COUNT];
+};
+
+/**
+ * Check the volume's descriptor in the store against the metadata, open all parts, reap orphans.
+ * @return 0 or negative errno; *ret_why (free it) says it for people.
+ */
+int volume_open(const struct options *options, struct volume **ret, char **ret_why);
+
+/** Attach the kernel side once the file system is mounted; @p fuse_fd stays the caller's. As
+ * options->bpf_cache says. */
+int volume_attach_kernel(struct volume *v, int fuse_fd, const char *pin_dir, char **ret_why);
+
+/** Flush and close everything; the first error is returned (it was logged). */
+int volume_close(struct volume *v);
+
+#endif
