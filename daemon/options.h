@@ -27,7 +27,7 @@ struct options {
 	char *cache_dir;         /* default /var/cache/curvefs/<uuid> */
 	uint64_t cache_size;     /* bytes; default 100 GiB */
 	double free_space_ratio; /* default 0.1 */
-	char *meta_dir;          /* default /var/lib/curvefs/<hash of the source> */
+	char *meta_dir;          /* default /var/lib/curvefs/<uuid> */
 
 	/* Seconds, fractions allowed; NAN: not given, then 1 without BPF and 0 with it. */
 	double attr_cache, entry_cache, negative_entry_cache;
