@@ -45,8 +45,12 @@ struct data_options {
 struct data_hooks {
 	/** Pending is set; called before the first byte or the size changes (publish_will_write()). */
 	void (*will_write)(void *arg, uint64_t ino);
-	/** A commit is through, or more of the inode got cached: publish again (publish_inode()). */
-	void (*changed)(void *arg, uint64_t ino);
+	/**
+	 * A commit is through (@p length 0: attributes only), or the bytes of [offset, offset + length)
+	 * are now in the cache, committed: publish again (publish_data()). A commit and a whole fetch
+	 * name the whole file; a reader what it filled.
+	 */
+	void (*changed)(void *arg, uint64_t ino, uint64_t offset, uint64_t length);
 	/** The inode was reaped (publish_forget()). */
 	void (*forgotten)(void *arg, uint64_t ino);
 	void *arg;

@@ -60,9 +60,14 @@ int publish_lookup(struct publish *p, uint64_t parent, const char *name, struct 
 /** Answer a GETATTR and publish it. */
 int publish_getattr(struct publish *p, uint64_t ino, struct meta_attr *ret);
 
-/** After a commit that touched @p ino, or after its cached data changed: publish what is true now. 0 is
- * ignored. */
+/** After a commit that touched @p ino: publish what is true now. 0 is ignored. */
 void publish_inode(struct publish *p, uint64_t ino);
+
+/**
+ * The bytes of [offset, offset + length) of @p ino are in the cache now: publish the inode with the chunks
+ * of that range, or as wholly cached if it is. Checks what it publishes against the cache's CRCs.
+ */
+void publish_data(struct publish *p, uint64_t ino, uint64_t offset, uint64_t length);
 
 /** After a commit that touched this name. */
 void publish_name(struct publish *p, uint64_t parent, const char *name);
