@@ -281,14 +281,20 @@ struct extfuse_ioc_backing {
 #define EXTFUSE_IOC_BARRIER _IO('E', 4)
 
 /*
- * struct_ops type "extfuse_ops", as the daemon fills its data members:
- *   __s32 fuse_fd     an open /dev/fuse of the connection to serve
- *   __s32 device_fd   the open /dev/extfuse whose backing ids the programs may name
- *   __u32 abi_version EXTFUSE_ABI_VERSION
- * Registering needs both descriptors in the caller's table; a connection that
- * already has an instance gives EBUSY, a descriptor of another kind EINVAL, a
- * connection that is not up ENOTCONN.
+ * The struct_ops type of the module.  A BPF object has one instance of it; the
+ * daemon fills the data members before the object is loaded.  Registering needs
+ * CAP_SYS_ADMIN and both descriptors in the caller's table; a connection that
+ * already has an instance gives EBUSY, a descriptor of another kind or another
+ * abi_version EINVAL, a connection that is not up ENOTCONN.
  */
+struct extfuse_ops {
+	int (*request)(struct extfuse_request *ctx); /* enum extfuse_verdict; may be absent */
+	int (*read)(struct extfuse_read *ctx);       /* ditto */
+	__s32 fuse_fd;     /* an open /dev/fuse of the connection to serve */
+	__s32 device_fd;   /* the open EXTFUSE_DEVICE whose backing ids the programs may name */
+	__u32 abi_version; /* EXTFUSE_ABI_VERSION */
+	__u32 reserved;    /* 0 */
+};
 
 #define EXTFUSE_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), "ABI: size of " #type)
 EXTFUSE_ASSERT_SIZE(struct extfuse_dentry_key, 48);
@@ -302,6 +308,7 @@ EXTFUSE_ASSERT_SIZE(struct extfuse_config, 32);
 EXTFUSE_ASSERT_SIZE(struct extfuse_event, 40);
 EXTFUSE_ASSERT_SIZE(struct extfuse_request, 40 + 8 + 128 + 512);
 EXTFUSE_ASSERT_SIZE(struct extfuse_read, 56);
+EXTFUSE_ASSERT_SIZE(struct extfuse_ops, 32);
 EXTFUSE_ASSERT_SIZE(struct extfuse_ioc_info, 16);
 EXTFUSE_ASSERT_SIZE(struct extfuse_ioc_backing, 16);
 

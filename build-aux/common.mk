@@ -9,6 +9,9 @@ CLANG    ?= clang
 BPFTOOL  ?= bpftool
 SANITIZE ?=
 B        := build$(SANITIZE:%=-%)
+# Headers (with BTF: a vmlinux beside .config) of the kernel to build module and BPF object for.
+KDIR     ?= $(firstword $(shell ls -d /usr/src/linux-headers-6.12.*-amd64 2>/dev/null | sort -Vr) \
+	$(wildcard /lib/modules/$(shell uname -r)/build))
 
 ifeq ($(V),1)
 Q   :=
