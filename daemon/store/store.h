@@ -9,7 +9,8 @@
  * and fault (stackable, injects errors and delays for tests).  All calls are
  * synchronous and thread-safe; how many run at once is the caller's business.
  * Keys are relative ("data/00/1"), of [A-Za-z0-9._/-], without a leading slash,
- * ".." or empty components; others give -EINVAL.
+ * ".." or empty components, of at most 512 bytes; others give -EINVAL.  No key may
+ * continue another one with a slash ("a" and "a/b"): a directory cannot hold both.
  *
  * Errors common to all calls: -ENOENT no such object or bucket, -EACCES refused
  * credentials, -ENOSPC the store is full, -EROFS it may not be written,

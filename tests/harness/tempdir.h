@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CURVEFS_TESTS_TEMPDIR_H
+#define CURVEFS_TESTS_TEMPDIR_H
+
+/** Make an empty directory below $TMPDIR (or /tmp). @return its path (see tempdir_remove()), or NULL. */
+char *tempdir_make(void);
+
+/** Remove it with all that is in it, without crossing into another file system, and free @p path. */
+void tempdir_remove(char *path);
+
+#endif

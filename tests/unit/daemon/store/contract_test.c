@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What store.h promises, asked of each driver: the same cases, one group per driver. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "daemon/store/store.h"
+#include "tests/harness/tempdir.h"
+
+#define MIB (1024 * 1024)
+
+/** The store under test; each case uses keys of its own. */
+static struct store *store;
+
+static void fill(uint8_t *p, size_t n, unsigned seed)
+{
+	for (size_t i = 0; i < n; i++)
+		p[i] = (i * 2654435761u + seed) >> 13;
+}
+
+static void put_text(const char *key, const char *text)
+{
+	assert_int_equal(store_put(store, key, text, strlen(text)), 0);
+}
+
+static void assert_holds(const char *key, const char *text)
+{
+	_cleanup_free_ void *data = NULL;
+	size_t n = 0;
+
+	assert_int_equal(store_get_all(store, key, MIB, &data, &n), 0);
+	assert_int_equal(n, strlen(text));
+	assert_memory_equal(data, text, n);
+}
+
+static void a_put_object_is_read_back(void **state)
+{
+	_cleanup_free_ uint8_t *in = malloc(4 * MIB), *out = malloc(4 * MIB);
+
+	(void)state;
+	fill(in, 4 * MIB, 1);
+	assert_int_equal(store_put(store, "readback/object", in, 4 * MIB), 0);
+	assert_int_equal(store_get(store, "readback/object", 0, 4 * MIB, out), 0);
+	assert_memory_equal(in, out, 4 * MIB);
+}
+
+static void a_range_is_read(void **state)
+{
+	uint8_t in[10000], out[10000];
+
+	(void)state;
+	fill(in, sizeof(in), 2);
+	assert_int_equal(store_put(store, "range", in, sizeof(in)), 0);
+	assert_int_equal(store_get(store, "range", 0, 1, out), 0);
+	assert_memory_equal(in, out, 1);
+	assert_int_equal(store_get(store, "range", 9999, 1, out), 0);
+	assert_memory_equal(in + 9999, out, 1);
+	assert_int_equal(store_get(store, "range", 1234, 4321, out), 0);
+	assert_memory_equal(in + 1234, out, 4321);
+}
+
+static void a_range_beyond_the_end_is_enodata(void **state)
+{
+	uint8_t out[16];
+
+	(void)state;
+	put_text("short", "0123456789");
+	assert_int_equal(store_get(store, "short", 5, 6, out), -ENODATA);
+	assert_int_equal(store_get(store, "short", 10, 1, out), -ENODATA);
+	assert_int_equal(store_get(store, "short", 1000, 1, out), -ENODATA);
+	assert_non_null(strstr(store_last_error(), "short"));
+	assert_int_equal(store_get(store, "short", 0, 10, out), 0);
+}
+
+static void an_empty_range_needs_only_the_object(void **state)
+{
+	(void)state;
+	put_text("norange", "abc");
+	assert_int_equal(store_get(store, "norange", 3, 0, NULL), 0);
+	assert_int_equal(store_get(store, "norange", 4, 0, NULL), -ENODATA);
+	assert_int_equal(store_get(store, "norange-absent", 0, 0, NULL), -ENOENT);
+}
+
+static void an_empty_object_is_an_object(void **state)
+{
+	_cleanup_free_ void *data = NULL;
+	uint64_t size = 1;
+	size_t n = 1;
+
+	(void)state;
+	assert_int_equal(store_put(store, "empty", NULL, 0), 0);
+	assert_int_equal(store_head(store, "empty", &size), 0);
+	assert_int_equal(size, 0);
+	assert_int_equal(store_get_all(store, "empty", 10, &data, &n), 0);
+	assert_int_equal(n, 0);
+}
+
+static void a_put_replaces(void **state)
+{
+	uint64_t size;
+
+	(void)state;
+	put_text("replaced", "a long first version");
+	put_text("replaced", "second");
+	assert_holds("replaced", "second");
+	assert_int_equal(store_head(store, "replaced", &size), 0);
+	assert_int_equal(size, 6);
+}
+
+static void put_new_never_replaces(void **state)
+{
+	(void)state;
+	assert_int_equal(store_put_new(store, "new/one", "first", 5), 0);
+	assert_int_equal(store_put_new(store, "new/one", "other", 5), -EEXIST);
+	assert_holds("new/one", "first");
+	assert_int_equal(store_delete(store, "new/one"), 0);
+	assert_int_equal(store_put_new(store, "new/one", "third", 5), 0);
+	assert_holds("new/one", "third");
+}
+
+static void get_all_is_bounded(void **state)
+{
+	_cleanup_free_ void *data = NULL;
+	void *untouched = NULL;
+	size_t n = 77;
+
+	(void)state;
+	put_text("bounded", "0123456789");
+	assert_int_equal(store_get_all(store, "bounded", 9, &untouched, &n), -EFBIG);
+	assert_null(untouched);
+	assert_int_equal(n, 77);
+	assert_int_equal(store_get_all(store, "bounded", 10, &data, &n), 0);
+	assert_int_equal(n, 10);
+}
+
+static void what_is_not_there_is_enoent(void **state)
+{
+	uint64_t size = 77;
+	void *data = NULL;
+	size_t n;
+	char c;
+
+	(void)state;
+	assert_int_equal(store_get(store, "absent/x", 0, 1, &c), -ENOENT);
+	assert_non_null(strstr(store_last_error(), "absent/x"));
+	assert_int_equal(store_get_all(store, "absent/x", 10, &data, &n), -ENOENT);
+	assert_null(data);
+	assert_int_equal(store_head(store, "absent/x", &size), -ENOENT);
+	assert_int_equal(size, 77);
+}
+
+static void a_directory_is_no_object(void **state)
+{
+	uint64_t size;
+
+	(void)state;
+	put_text("dir/a", "x");
+	assert_int_equal(store_head(store, "dir", &size), -ENOENT);
+	assert_int_equal(store_delete(store, "dir"), 0);
+	assert_int_equal(store_head(store, "dir/a/b", &size), -ENOENT);
+	assert_int_equal(store_delete(store, "dir/a/b"), 0);
+	assert_holds("dir/a", "x");
+}
+
+static void a_deleted_object_is_gone(void **state)
+{
+	uint64_t size;
+
+	(void)state;
+	put_text("gone", "x");
+	assert_int_equal(store_delete(store, "gone"), 0);
+	assert_int_equal(store_head(store, "gone", &size), -ENOENT);
+	assert_int_equal(store_delete(store, "gone"), 0);
+	assert_int_equal(store_delete(store, "gone/deep/er"), 0);
+}
+
+static void bad_keys_are_refused(void **state)
+{
+	static const char *const bad[] = {
+		"",    "/a",  "a/",   "a//b", "..",  "../a",  "a/../b",      "a/..", ".",
+		"./a", "a b", "a\\b", "a\nb", "a?b", "a%2fb", "caf\xc3\xa9", "a~b",
+	};
+	char longest[514];
+	uint64_t size;
+	char c;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(store_put(store, bad[i], "x", 1), -EINVAL);
+		assert_int_equal(store_put_new(store, bad[i], "x", 1), -EINVAL);
+		assert_int_equal(store_get(store, bad[i], 0, 1, &c), -EINVAL);
+		assert_int_equal(store_head(store, bad[i], &size), -EINVAL);
+		assert_int_equal(store_delete(store, bad[i]), -EINVAL);
+	}
+	assert_int_equal(store_head(store, NULL, &size), -EINVAL);
+	memset(longest, 'k', sizeof(longest));
+	for (size_t i = 200; i < sizeof(longest); i += 200)
+		longest[i] = '/';
+	longest[513] = 0;
+	assert_int_equal(store_head(store, longest, &size), -EINVAL);
+	longest[512] = 0;
+	assert_int_equal(store_head(store, longest, &size), -ENOENT);
+	memset(longest, 'k', 256);
+	longest[256] = 0;
+	assert_int_equal(store_head(store, longest, &size), -EINVAL);
+}
+
+static void keys_with_dots_and_dashes_are_fine(void **state)
+{
+	static const char *const good[] = {"good/..a", "good/a..",    "good/...",
+	                                   "good/-",   "good/_x.y-z", "good/.h"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		put_text(good[i], good[i]);
+		assert_holds(good[i], good[i]);
+	}
+}
+
+struct listing {
+	char text[4096];
+	unsigned n, end_after;
+	uint64_t bytes;
+	int64_t oldest;
+};
+
+static int collect(const struct store_object *o, void *arg)
+{
+	struct listing *l = arg;
+
+	strcat(strcat(l->text, o->key), " ");
+	l->bytes += o->size;
+	if (!l->n++ || o->mtime_s < l->oldest)
+		l->oldest = o->mtime_s;
+	return l->n == l->end_after ? 42 : 0;
+}
+
+static void a_listing_is_in_key_order(void **state)
+{
+	/* '-' and '.' sort before '/', so directories must not just be walked by name. */
+	static const char *const keys[] = {"list/b",    "list/a.x",   "list/a/2", "list/a-x", "list/a0",
+	                                   "list/a/10", "list/a/1/z", "lisu",     "lis"};
+	struct listing l = {0};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		put_text(keys[i], "12345");
+	assert_int_equal(store_list(store, "list/", collect, &l), 0);
+	assert_string_equal(l.text, "list/a-x list/a.x list/a/1/z list/a/10 list/a/2 list/a0 list/b ");
+	assert_int_equal(l.bytes, 7 * 5);
+	assert_true(l.oldest > 1600000000);
+}
+
+static void a_listing_keeps_to_its_prefix(void **state)
+{
+	struct listing l = {0}, absent = {0}, whole = {0};
+
+	(void)state;
+	put_text("prefix/abc", "1");
+	put_text("prefix/abd/x", "1");
+	put_text("prefix/ab", "1");
+	put_text("prefix/b", "1");
+	assert_int_equal(store_list(store, "prefix/ab", collect, &l), 0);
+	assert_string_equal(l.text, "prefix/ab prefix/abc prefix/abd/x ");
+	assert_int_equal(store_list(store, "prefix/zz/", collect, &absent), 0);
+	assert_int_equal(store_list(store, "prefix/b/", collect, &absent), 0);
+	assert_int_equal(absent.n, 0);
+	assert_int_equal(store_list(store, "", collect, &whole), 0);
+	assert_non_null(strstr(whole.text, "prefix/abd/x"));
+	assert_int_equal(store_list(store, "../", collect, &l), -EINVAL);
+	assert_int_equal(store_list(store, "/", collect, &l), -EINVAL);
+}
+
+static void a_listing_ends_when_the_callback_says_so(void **state)
+{
+	struct listing l = {.end_after = 2};
+
+	(void)state;
+	put_text("ended/1", "x");
+	put_text("ended/2", "x");
+	put_text("ended/3", "x");
+	assert_int_equal(store_list(store, "ended/", collect, &l), 42);
+	assert_int_equal(l.n, 2);
+}
+
+static int delete_it(const struct store_object *o, void *arg)
+{
+	(void)arg;
+	return store_delete(store, o->key);
+}
+
+static void objects_may_be_deleted_while_listed(void **state)
+{
+	struct listing l = {0};
+	char key[64];
+
+	(void)state;
+	for (int i = 0; i < 50; i++) {
+		snprintf(key, sizeof(key), "sweep/%02d/%d", i % 7, i);
+		put_text(key, "x");
+	}
+	assert_int_equal(store_list(store, "sweep/", delete_it, NULL), 0);
+	assert_int_equal(store_list(store, "sweep/", collect, &l), 0);
+	assert_int_equal(l.n, 0);
+}
+
+static void requests_and_bytes_are_counted(void **state)
+{
+	struct store_stats before, after;
+	struct listing l = {0};
+	uint64_t size;
+	char c[10];
+
+	(void)state;
+	store_get_stats(store, &before);
+	put_text("counted/a", "0123456789");
+	assert_int_equal(store_get(store, "counted/a", 2, 5, c), 0);
+	assert_int_equal(store_get(store, "counted/none", 0, 1, c), -ENOENT);
+	assert_int_equal(store_head(store, "counted/a", &size), 0);
+	assert_int_equal(store_list(store, "counted/", collect, &l), 0);
+	assert_int_equal(store_delete(store, "counted/a"), 0);
+	store_get_stats(store, &after);
+	assert_int_equal(after.requests[STORE_PUT] - before.requests[STORE_PUT], 1);
+	assert_int_equal(after.bytes[STORE_PUT] - before.bytes[STORE_PUT], 10);
+	assert_int_equal(after.requests[STORE_GET] - before.requests[STORE_GET], 2);
+	assert_int_equal(after.bytes[STORE_GET] - before.bytes[STORE_GET], 5);
+	assert_int_equal(after.errors[STORE_GET] - before.errors[STORE_GET], 1);
+	assert_int_equal(after.requests[STORE_HEAD] - before.requests[STORE_HEAD], 1);
+	assert_true(after.requests[STORE_LIST] > before.requests[STORE_LIST]);
+	assert_int_equal(after.requests[STORE_DELETE] - before.requests[STORE_DELETE], 1);
+	assert_int_equal(after.errors[STORE_PUT], before.errors[STORE_PUT]);
+}
+
+#define THREADS 8
+#define ROUNDS 20
+
+static pthread_barrier_t together;
+
+/** Puts, reads and replaces objects beside the others; @return NULL, or what went wrong. */
+static void *hammer(void *arg)
+{
+	unsigned id = (uintptr_t)arg;
+	uint8_t in[5000], out[5000];
+	char key[64];
+
+	pthread_barrier_wait(&together);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		snprintf(key, sizeof(key), "hammer/%u/%u/o", i % 5, id);
+		fill(in, sizeof(in), id * 1000 + i);
+		if (store_put(store, key, in, sizeof(in)) || store_get(store, key, 0, sizeof(out), out))
+			return (void *)store_last_error();
+		if (memcmp(in, out, sizeof(in)))
+			return "another thread's bytes";
+	}
+	return NULL;
+}
+
+static void *claim(void *arg)
+{
+	unsigned id = (uintptr_t)arg;
+	uintptr_t won = 0;
+	char key[64];
+	int r;
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		snprintf(key, sizeof(key), "claim/%u", i);
+		pthread_barrier_wait(&together);
+		r = store_put_new(store, key, &id, sizeof(id));
+		if (r != 0 && r != -EEXIST)
+			return (void *)-1;
+		won += r == 0;
+	}
+	return (void *)won;
+}
+
+static void run_threads(void *(*fn)(void *), void *results[THREADS])
+{
+	pthread_t t[THREADS];
+
+	pthread_barrier_init(&together, NULL, THREADS);
+	for (uintptr_t i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, fn, (void *)i), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(t[i], &results[i]);
+	pthread_barrier_destroy(&together);
+}
+
+static void threads_do_not_disturb_each_other(void **state)
+{
+	void *results[THREADS];
+
+	(void)state;
+	run_threads(hammer, results);
+	for (int i = 0; i < THREADS; i++)
+		assert_null(results[i]);
+}
+
+static void put_new_has_one_winner(void **state)
+{
+	void *results[THREADS];
+	uintptr_t won = 0;
+
+	(void)state;
+	run_threads(claim, results);
+	for (int i = 0; i < THREADS; i++)
+		won += (uintptr_t)results[i];
+	assert_int_equal(won, ROUNDS);
+}
+
+/* ---- drivers ---- */
+
+static char *directory;
+
+static int open_file(void **state)
+{
+	_cleanup_free_ char *url = NULL, *why = NULL;
+	struct store_options options = {.create = true};
+
+	(void)state;
+	directory = tempdir_make();
+	if (!directory || asprintf(&url, "file://%s/volume/", directory) < 0)
+		return -1;
+	return store_open(url, &options, &store, &why);
+}
+
+static int close_file(void **state)
+{
+	(void)state;
+	store_close(store);
+	tempdir_remove(directory);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest cases[] = {
+		cmocka_unit_test(a_put_object_is_read_back),
+		cmocka_unit_test(a_range_is_read),
+		cmocka_unit_test(a_range_beyond_the_end_is_enodata),
+		cmocka_unit_test(an_empty_range_needs_only_the_object),
+		cmocka_unit_test(an_empty_object_is_an_object),
+		cmocka_unit_test(a_put_replaces),
+		cmocka_unit_test(put_new_never_replaces),
+		cmocka_unit_test(get_all_is_bounded),
+		cmocka_unit_test(what_is_not_there_is_enoent),
+		cmocka_unit_test(a_directory_is_no_object),
+		cmocka_unit_test(a_deleted_object_is_gone),
+		cmocka_unit_test(bad_keys_are_refused),
+		cmocka_unit_test(keys_with_dots_and_dashes_are_fine),
+		cmocka_unit_test(a_listing_is_in_key_order),
+		cmocka_unit_test(a_listing_keeps_to_its_prefix),
+		cmocka_unit_test(a_listing_ends_when_the_callback_says_so),
+		cmocka_unit_test(objects_may_be_deleted_while_listed),
+		cmocka_unit_test(requests_and_bytes_are_counted),
+		cmocka_unit_test(threads_do_not_disturb_each_other),
+		cmocka_unit_test(put_new_has_one_winner),
+	};
+
+	return cmocka_run_group_tests_name("file", cases, open_file, close_file);
+}
