@@ -30,7 +30,7 @@ units: units-build ## build and run the unit tests
 	$(Q)tests/run-units $(unit-prog)
 
 fs-test: programs harness ## run the whole-program cases on this machine, without BPF
-	$(Q)tests/run-cases --build=$(B) --bpf=off $(CASES)
+	$(Q)tests/run-cases --build=$(B) --bpf=off --jobs=$(shell nproc) $(CASES)
 
 asan: ## units and whole-program cases with AddressSanitizer, leak and undefined-behaviour checks
 	$(Q)$(MAKE) --no-print-directory SANITIZE=asan programs units-build

@@ -4,4 +4,4 @@
 VMTEST_TIMEOUT ?= 1200
 
 vmtest: all harness ## run the kernel cases and the whole-program cases in a VM, with the module
-	$(Q)vmtest/run.sh --timeout $(VMTEST_TIMEOUT) -- vmtest/suite --build=$(B)
+	$(Q)vmtest/run.sh --timeout $(VMTEST_TIMEOUT) -- vmtest/suite --build=$(B) $(CASES)

@@ -36,7 +36,7 @@ HELP
 }
 die() { echo "vmtest: $*" >&2; exit 125; }
 
-kernel= timeout=600 cpus=2 memory=3G disk=8G icount= log=
+kernel='' timeout=600 cpus=2 memory=3G disk=8G icount='' log=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kernel | --timeout | --cpus | --memory | --disk | --log)
@@ -53,7 +53,7 @@ done
 [ $# -gt 0 ] || die "no command; usage: vmtest/run.sh [options] -- COMMAND (see --help)"
 [[ $timeout =~ ^[1-9][0-9]*$ ]] || die "--timeout '$timeout' is not a number of seconds"
 [[ $cpus =~ ^[1-9][0-9]*$ ]] || die "--cpus '$cpus' is not a number"
-[ -z "${CURVEFS_VM:-}" ] && ! grep -qs 'virtme_hostname=' /proc/cmdline ||
+! grep -qs 'virtme_hostname=' /proc/cmdline ||
 	die "this is the VM already; run the command itself"
 command -v vng >/dev/null || die "virtme-ng is not installed; run 'make setup'"
 
@@ -72,6 +72,7 @@ for old in "$top"/build/vm.*; do # of a run that was killed
 done
 state=$top/build/vm.$$
 vm=
+# shellcheck disable=SC2317 # the trap reaches it
 finish() {
 	[ -z "$vm" ] || kill -TERM "$vm" 2>/dev/null && wait "$vm" 2>/dev/null
 	[ -z "$log" ] || cat "$state/console" "$state/dmesg" >"$log" 2>/dev/null
@@ -89,6 +90,8 @@ mkfs.ext4 -q -F -m 0 -E lazy_itable_init=1,lazy_journal_init=1 "$state/scratch.i
 
 qemu_opts="-drive file=$state/scratch.img,if=none,id=scratch,format=raw,cache=unsafe,discard=unmap"
 qemu_opts+=" -device virtio-blk-pci,drive=scratch,serial=scratch"
+qemu_opts+=" -fsdev local,id=usr,path=/usr,security_model=none,multidevs=remap,readonly=on"
+qemu_opts+=" -device virtio-9p-pci,fsdev=usr,mount_tag=usr"
 qemu_opts+=" -chardev file,id=klog,path=$state/console -serial chardev:klog"
 [ -z "$icount" ] || qemu_opts+=" -icount shift=0,sleep=off"
 
@@ -100,7 +103,7 @@ copy_err=$!
 cd "$top" || die "cannot enter $top"
 # `timeout` leads a process group, in which the whole VM is; if we are killed, it gets the signal.
 setpriv --pdeathsig TERM timeout -k 5 "$timeout" \
-	vng --disable-kvm --run "/boot/vmlinuz-$kernel" --cpus "$cpus" --memory "$memory" --rw \
+	vng --disable-kvm --force-9p --run "/boot/vmlinuz-$kernel" --cpus "$cpus" --memory "$memory" --rw \
 	--append "console=ttyS1 printk.time=1" --qemu-opts="$qemu_opts" \
 	-- "exec $(printf %q "$top/vmtest/guest") $(printf %q "$state")" \
 	</dev/null >"$state/out" 2>"$state/err" &
