@@ -17,22 +17,33 @@
  * each commit.  Cached bytes belong to one version; opening a cached inode with
  * another version drops them.  So a lost or torn index never serves old bytes.
  *
- * Staging.  Writes go into the same file and are marked dirty (in memory, by
- * byte range); the owner reads them back, uploads and commits them, and then
- * says so.  A sub-block's valid bit leaves the durable index before its bytes
- * change.  Dirty bytes are never evicted; after a crash they are gone (they
- * were never acknowledged by fsync or close).
+ * Staging.  Writes go into the same file.  What differs from the version last
+ * committed is "changed" (in memory, by byte range): it is readable, never
+ * evicted, and stays changed until the commit that has it.  Part of it is dirty:
+ * not uploaded.  One round of upload:
+ *
+ *     cache_for_dirty()     which ranges
+ *     cache_begin_upload()  they are being uploaded: a write from now on makes dirty again
+ *     cache_read_dirty()    the bytes; upload; commit the metadata
+ *     cache_end_upload()    did that succeed? if not, they are dirty as before
+ *     cache_commit()        the version and size that the metadata has now
+ *
+ * A sub-block's valid bit leaves the index before its bytes change.  After a
+ * crash changed bytes are gone (they were never acknowledged by fsync or close).
  *
  * Limits.  The data files keep below `max_bytes`, and the file system they lie
  * on keeps `free_space_ratio` free.  Evicting: least recently used inodes
  * first, by whole file or chunk.  Out of space is not an error to the reader:
- * cache_fill() returns -ENOSPC and the owner reads through.
+ * cache_fill() returns -ENOSPC and the owner reads through.  Nor to the writer:
+ * on -ENOSPC from cache_write() the owner uploads what is dirty and tries again,
+ * or writes past the cache and tells it so with cache_invalidate().
  *
  * Durability promise: what cache_commit() recorded is found again after a
  * restart or is a miss, never wrong.
  *
  * Locks: all calls are thread-safe. `before_drop` is called with no cache lock
  * held that cache_*() calls of other threads need, and must not call into the cache.
+ * Offsets are below 2^63; a range beyond gives -EFBIG.
  */
 
 #include <stdbool.h>
@@ -50,8 +61,16 @@ struct cache_file; /* a cached inode, reference counted */
 /**
  * Somebody outside may read the cache file by itself (the kernel, through a
  * registered backing file).  Called before sub-blocks of @p ino in chunks
- * [first_chunk, last_chunk] are punched or replaced; when it returns nobody
- * reads them any more (entries dropped, barrier passed).
+ * [first_chunk, last_chunk] are punched, cut off or replaced; when it returns nobody
+ * reads them any more (entries dropped, barrier passed).  They left cache_valid() before the call.
+ *
+ * first_chunk 0 and last_chunk UINT64_MAX: the data file as a whole goes, and what was registered of it must
+ * go too. Without such a call the data file of an inode stays the same, referenced or not, so a registration
+ * need not hold a cache_file. The inode may have a new data file by the time of the call (another
+ * cache_file_id()); dropping that as well costs a miss and nothing else.
+ *
+ * Threads: whichever calls cache_file_get(), cache_fill(), cache_read(), cache_valid(), cache_write(),
+ * cache_truncate(), cache_invalidate() or cache_forget(), and the cache's own evicting thread.
  */
 typedef void (*cache_before_drop_fn)(void *arg, uint64_t ino, uint64_t first_chunk, uint64_t last_chunk);
 
@@ -65,14 +84,14 @@ struct cache_options {
 };
 
 struct cache_stats {
-	uint64_t bytes;     /* on disk now */
-	uint64_t files;     /* inodes with anything cached */
-	uint64_t hits;      /* sub-blocks that cache_read() found */
-	uint64_t misses;    /* ... and did not */
-	uint64_t evictions; /* sub-blocks dropped to keep a limit */
-	uint64_t corrupt;   /* sub-blocks dropped because their CRC did not fit */
-	uint64_t full;      /* fills and writes refused for want of space */
-	uint64_t dirty_bytes;
+	uint64_t bytes;       /* on disk now */
+	uint64_t files;       /* inodes with anything cached */
+	uint64_t hits;        /* sub-blocks that cache_read() found */
+	uint64_t misses;      /* ... and did not */
+	uint64_t evictions;   /* sub-blocks dropped to keep a limit */
+	uint64_t corrupt;     /* sub-blocks dropped because their CRC did not fit */
+	uint64_t full;        /* fills and writes refused for want of space */
+	uint64_t dirty_bytes; /* not uploaded, or being uploaded */
 };
 
 /** @return 0, -EBUSY (another process has dir), -EINVAL, -ENOSPC, ...; *ret_why (free it) says it for people.
@@ -86,9 +105,11 @@ void cache_get_stats(struct cache *c, struct cache_stats *ret);
 
 /**
  * Get the cached inode @p ino whose data version is @p version and size is @p size bytes; makes an empty one.
- * What is cached of another version is dropped, unless it has dirty bytes: then -EBUSY
- * (the owner must not ask with a version that is not its own while it writes).
- * @return 0 and a reference (cache_file_put()), -ENOSPC, -EIO, -ENOMEM.
+ * What is cached of another version (or size) is dropped: who still holds a reference goes on reading
+ * the old data file, the caller gets a new one. Unless it has uncommitted changes: then -EBUSY if the version
+ * is another (the owner must not ask with a version that is not its own while it writes), and with the same
+ * version the size that the cache has is kept.
+ * @return 0 and a reference (cache_file_put()), -EBUSY, -ENOMEM, -EINVAL (ino 0), -EFBIG.
  */
 int cache_file_get(struct cache *c, uint64_t ino, uint64_t version, uint64_t size, struct cache_file **ret);
 void cache_file_put(struct cache_file *f);
@@ -96,66 +117,106 @@ void cache_file_put(struct cache_file *f);
 uint64_t cache_file_ino(const struct cache_file *f);
 uint64_t cache_file_version(struct cache_file *f);
 
-/** The data file, open for reading and writing; belongs to @p f. Stays the same while anyone holds a
- * reference. */
+/**
+ * The data file, open for reading and writing; belongs to @p f. Stays the same while anyone holds a
+ * reference. Made if it is not there yet. @return the descriptor, or -ENOSPC, -EIO, -EMFILE, ...
+ */
 int cache_file_fd(struct cache_file *f);
 
+/** Which data file that is: never 0, never used again in this cache directory. Errors as cache_file_fd(), in
+ * *ret_id only on 0. */
+int cache_file_id(struct cache_file *f, uint64_t *ret_id);
+
 /**
- * Read what is valid (or dirty) from the start of the range on.
- * @return bytes read from @p offset on, up to the first sub-block that is not
- * there (0: the first one is missing), or -EIO. Counts hits and misses.
+ * Read what is there (valid or changed) from the start of the range on.
+ * @return bytes read from @p offset on, up to the first byte that is not
+ * there (0: the first one is missing, or @p offset is not below the size), or -EIO.
+ * Counts hits and misses.
  */
 ssize_t cache_read(struct cache_file *f, uint64_t offset, size_t length, void *buffer);
 
-/** Set *ret_valid to the valid bits of @p chunk, each checked against its CRC (see above). */
+/**
+ * Set *ret_valid to the bits of the sub-blocks of @p chunk that are wholly there (valid or changed, as
+ * cache_read() would find them), each checked against its CRC (see above). The last one of the file counts
+ * as whole up to the size.
+ */
 int cache_valid(struct cache_file *f, uint64_t chunk, uint64_t *ret_valid);
 
-/** @return true if every byte below the file's size is valid. Checks as cache_valid() does. */
+/** @return true if every byte below the file's size is there. Checks as cache_valid() does. */
 bool cache_is_complete(struct cache_file *f);
 
 /**
- * Put fetched bytes of version cache_file_version() in; @p offset is a multiple
- * of the sub-block, and so is @p length, or the range ends at the file's size.
- * Sub-blocks that are valid or dirty already are left alone.
- * @return 0, -ENOSPC (nothing changed; read through), -EIO.
+ * Put fetched bytes in. @p version is cache_file_version() as it was *before* the owner looked up where to
+ * fetch them: a fill that raced with a commit is refused with -ESTALE (nothing changed). Sub-blocks that are
+ * valid already are left alone, and so are changed bytes: the rest is put around them. Sub-blocks that are
+ * not whole then stay as they are: so let the range begin at a sub-block and end at one or at the file's
+ * size.
+ * @return 0, -ENOSPC (not or not wholly cached; read through), -ESTALE, -EIO.
  */
-int cache_fill(struct cache_file *f, uint64_t offset, size_t length, const void *data);
+int cache_fill(struct cache_file *f, uint64_t version, uint64_t offset, size_t length, const void *data);
 
 /**
  * Stage written bytes: any range. A partial first or last sub-block that is not
- * valid stays invalid, but its dirty bytes are readable and uploadable.
- * Grows the file's size if the range ends beyond it.
- * @return 0, -ENOSPC (nothing changed), -EIO.
+ * valid stays invalid, but its changed bytes are readable and uploadable.
+ * Grows the file's size if the range ends beyond it; the gap reads as zeros.
+ * @return 0, -ENOSPC (nothing changed), -ESTALE (dropped by cache_forget() or another version), -EIO.
  */
 int cache_write(struct cache_file *f, uint64_t offset, size_t length, const void *data);
 
-/** Set the size; valid and dirty ranges beyond it go. Growing reads as zeros (a hole that is valid). */
+/**
+ * Set the size; valid and changed ranges beyond it go. Growing reads as zeros until the commit; after it
+ * only those sub-blocks of the hole stay valid whose chunk holds something else too (a hole may have
+ * exbibytes; the owner's metadata knows it anyway). Calls before_drop when it cuts. @return 0, -ESTALE, -EIO.
+ */
 int cache_truncate(struct cache_file *f, uint64_t size);
 
-/** Call @p fn for each maximal dirty range that intersects [offset, offset + length), in order. */
+/**
+ * [offset, offset + length) was or will be changed by the owner past the cache (written straight to the
+ * store, punched, replaced by a slice copy): what is cached of it goes, changed or not; of partial
+ * sub-blocks changed bytes outside the range stay. Calls before_drop. Until the next cache_commit() the range
+ * can not be filled: cache_fill() leaves it out (the bytes it brings may be older than the change).
+ */
+int cache_invalidate(struct cache_file *f, uint64_t offset, uint64_t length);
+
+/** Call @p fn for each maximal dirty range that intersects [offset, offset + length), cut to it, in order.
+ * Not those being uploaded. No lock is held during the calls; @return 0 or what @p fn returned (it ends the
+ * walk). */
 typedef int (*cache_dirty_fn)(uint64_t offset, uint64_t length, void *arg);
 int cache_for_dirty(struct cache_file *f, uint64_t offset, uint64_t length, cache_dirty_fn fn, void *arg);
 
-/** Read bytes of a dirty range back for upload: exactly @p length or -EIO. */
+/**
+ * What is dirty in the range is being uploaded from now on, and dirty no more: a write that comes later makes
+ * it dirty again, whatever becomes of this upload.
+ * @return 0, or -EBUSY (something dirty in it was rewritten while its last upload has not ended: one
+ * upload of a byte at a time).
+ */
+int cache_begin_upload(struct cache_file *f, uint64_t offset, uint64_t length);
+
+/** Read changed bytes back for upload. @return 0: exactly @p length; -ENODATA: not all of it is changed (a
+ * truncate cut it); -EIO. */
 int cache_read_dirty(struct cache_file *f, uint64_t offset, size_t length, void *buffer);
 
 /**
- * [offset, offset + length) was uploaded: no longer dirty. Sub-blocks that are
- * whole in the file become valid (their CRC is computed).
- * The bytes belong to the version of the next cache_commit().
+ * The upload that began with the same range has ended. @p ok: the metadata that has it is
+ * committed (cache_commit() follows); else all of it is dirty as before.
  */
-int cache_clean(struct cache_file *f, uint64_t offset, uint64_t length);
+void cache_end_upload(struct cache_file *f, uint64_t offset, uint64_t length, bool ok);
 
-/** The metadata was committed as data version @p version, of @p size bytes: what is valid belongs to it from
- * now on. */
+/**
+ * The metadata was committed as data version @p version, of @p size bytes: what is neither dirty nor being
+ * uploaded now belongs to it. Sub-blocks that are whole and no longer changed become valid (their CRC is
+ * computed). Bytes written since, also beyond @p size, stay changed. @return 0, -ESTALE.
+ */
 int cache_commit(struct cache_file *f, uint64_t version, uint64_t size);
 
+/** @return true if something is dirty or being uploaded. */
 bool cache_file_is_dirty(struct cache_file *f);
 
 /** Bytes of @p ino that are cached, without opening it; 0 if none. */
 uint64_t cache_cached_bytes(struct cache *c, uint64_t ino);
 
-/** Forget @p ino altogether, dirty or not (the inode was deleted). Calls before_drop. */
+/** Forget @p ino altogether, dirty or not (the inode was deleted). Calls before_drop. Who holds a reference
+ * can go on reading, but not writing (-ESTALE). */
 void cache_forget(struct cache *c, uint64_t ino);
 
 #endif
