@@ -30,7 +30,7 @@ setup: ## install every package needed (root, Debian 12; idempotent)
 	build-aux/setup.sh
 
 lint: ## static checks, every warning an error
-	build-aux/lint.sh
+	$(Q)CPPFLAGS='$(CPPFLAGS)' build-aux/lint.sh
 format: ## lay the sources out as .clang-format says
 	git ls-files '*.c' '*.h' | xargs clang-format -i
 

@@ -8,11 +8,12 @@
 # else is ever pulled from them:
 #   bookworm-backports  the 6.12 kernel, its headers, libbpf 1.4, bpftool
 #   trixie              virtme-ng only
+# shellcheck disable=SC2016 # $(REPO_URI) and the like are for apt, not for the shell
 set -euo pipefail
 
 die() { echo "setup: $*" >&2; exit 1; }
 
-[ "$(id -u)" = 0 ] || die "needs root (it installs Debian packages); run it with sudo"
+# shellcheck source=/dev/null
 . /etc/os-release
 [ "${ID:-}:${VERSION_ID:-}" = "debian:12" ] ||
 	die "this is ${PRETTY_NAME:-an unknown system}; only Debian 12 (bookworm) is set up by this script"
@@ -22,11 +23,11 @@ apt=(apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300)
 
 base=(
 	build-essential bc pkg-config python3 ca-certificates
-	clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck
+	clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck
 	libfuse3-dev fuse3 librocksdb-dev libcurl4-openssl-dev libssl-dev
 	libjansson-dev libexpat1-dev libisal-dev libelf-dev zlib1g-dev
 	libcmocka-dev libmicrohttpd-dev
-	qemu-system-x86 udev busybox-static kmod pahole
+	qemu-system-x86 udev busybox-static kmod pahole iproute2
 	e2fsprogs attr acl util-linux procps psmisc git man-db mandoc
 )
 # virtme-ng itself comes from trixie, what it depends on from bookworm.
@@ -55,6 +56,7 @@ if complete; then
 	echo "setup: everything is installed (kernel for the VM: $(kernel_here))"
 	exit 0
 fi
+[ "$(id -u)" = 0 ] || die "needs root (it installs Debian packages); run it with sudo"
 
 # The mirror is whatever this system already uses for bookworm.
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' 'Codename: bookworm' | sort -u | head -n 1)

@@ -12,9 +12,12 @@ static const json_t *find(const json_t *value, char *path)
 {
 	char *save = NULL;
 
-	for (char *key = strtok_r(path, ".", &save); key && value; key = strtok_r(NULL, ".", &save))
-		value = json_is_array(value) ? json_array_get(value, strtoul(key, NULL, 10)) :
-					       json_object_get(value, key);
+	for (char *key = strtok_r(path, ".", &save); key && value; key = strtok_r(NULL, ".", &save)) {
+		if (json_is_array(value))
+			value = json_array_get(value, strtoul(key, NULL, 10));
+		else
+			value = json_object_get(value, key);
+	}
 	return value;
 }
 
