@@ -34,7 +34,7 @@ struct publish;
 /** Where the truth comes from; set once. */
 struct publish_source {
 	struct meta *meta;
-	struct cache *cache; /* NULL: no data in the kernel */
+	struct cache *cache; /* NULL: no data in the kernel; may be set later by publish_set_cache() */
 
 	/**
 	 * Merge into @p attr what is written but not committed yet (size, times).
@@ -47,6 +47,9 @@ struct publish_source {
 /** @p kernel may be NULL (BPF is off): then these calls only read the truth. */
 int publish_new(const struct publish_source *source, struct kernel *kernel, struct publish **ret);
 void publish_free(struct publish *p);
+
+/** The cache calls back into publish, so it is opened after it. Once, before the first request. */
+void publish_set_cache(struct publish *p, struct cache *cache);
 
 /** Turned on once the connection is attached; before, nothing is published. */
 void publish_set_kernel(struct publish *p, struct kernel *kernel);

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CURVEFS_KERNEL_INTERNAL_H
+#define CURVEFS_KERNEL_INTERNAL_H
+
+/* What load.c, maps.c, backing.c and events.c share; nobody else includes this. */
+
+#include "daemon/kernel/kernel.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum kernel_map {
+	MAP_DENTRY,
+	MAP_DENTRY_LONG,
+	MAP_INODE,
+	MAP_CHUNK,
+	MAP_EPOCH,
+	MAP_EVENTS,
+	MAP_STATS,
+	MAP_INFO,
+	MAPS
+};
+
+/* Where making room in a full map goes on; see maps.c. */
+struct map_cursor {
+	pthread_mutex_t lock;
+	bool set;
+	unsigned char key[sizeof(struct extfuse_dentry_long_key)];
+};
+
+struct kernel {
+	int device_fd;
+	struct bpf_object *object;
+	struct bpf_link *link;
+	struct bpf_map *maps[MAPS];
+	int map_fd[MAPS];
+	struct map_cursor cursor[MAPS];
+	char *pin_dir; /* NULL: nothing is pinned */
+
+	const volatile void *epochs; /* the epoch map, mapped for reading */
+	size_t epochs_size;
+
+	/* the ring's consumer; see events.c */
+	struct perf_buffer *ring;
+	pthread_t ring_thread;
+	bool ring_running;
+	int ring_stop_fd;
+
+	_Atomic uint64_t ring_records, ring_lost, lost_publishes, evicted, backing_files;
+};
+
+/** Start the thread that reads the ring. The maps are loaded. */
+int kernel_events_start(struct kernel *k);
+void kernel_events_stop(struct kernel *k);
+
+int kernel_maps_init(struct kernel *k);
+void kernel_maps_fini(struct kernel *k);
+
+#endif

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Load the BPF object, attach it to one FUSE connection, pin its maps. */
+#include "bpf/embed.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "daemon/kernel/internal.h"
+
+#include <bpf/btf.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+static const char *const map_names[MAPS] = {
+	[MAP_DENTRY] = EXTFUSE_MAP_DENTRY, [MAP_DENTRY_LONG] = EXTFUSE_MAP_DENTRY_LONG,
+	[MAP_INODE] = EXTFUSE_MAP_INODE,   [MAP_CHUNK] = EXTFUSE_MAP_CHUNK,
+	[MAP_EPOCH] = EXTFUSE_MAP_EPOCH,   [MAP_EVENTS] = EXTFUSE_MAP_EVENTS,
+	[MAP_STATS] = EXTFUSE_MAP_STATS,   [MAP_INFO] = EXTFUSE_MAP_INFO,
+};
+
+static int say(char **ret_why, int r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(ret_why, fmt, ap) < 0)
+		*ret_why = NULL;
+	va_end(ap);
+	return r;
+}
+
+/* libbpf's own messages: for whoever asks for debug output. */
+static int libbpf_log(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	char line[1024];
+
+	if (level == LIBBPF_DEBUG || log_get_level() < LOG_DEBUG)
+		return 0;
+	vsnprintf(line, sizeof(line), fmt, ap);
+	line[strcspn(line, "\n")] = '\0';
+	log_debug("%s", line);
+	return 0;
+}
+
+static int open_device(int *ret_fd, char **ret_why)
+{
+	_cleanup_close_ int fd = open(EXTFUSE_DEVICE, O_RDWR | O_CLOEXEC);
+	struct extfuse_ioc_info info = {};
+
+	if (fd < 0 && (errno == ENOENT || errno == ENXIO || errno == ENODEV))
+		return say(ret_why, -ENOENT,
+		           "the kernel module extfuse is not loaded (no " EXTFUSE_DEVICE
+		           "); load it with 'modprobe extfuse', or see 'curvefs doctor'");
+	if (fd < 0)
+		return say(ret_why, -errno,
+		           "cannot open " EXTFUSE_DEVICE ": %m; the daemon must run as root");
+	if (ioctl(fd, EXTFUSE_IOC_INFO, &info) < 0)
+		return say(ret_why, errno == EPERM ? -EPERM : -EPROTO,
+		           EXTFUSE_DEVICE
+		           " does not answer: %m; CAP_SYS_ADMIN is needed, and an extfuse module "
+		           "of this version");
+	if (info.magic != EXTFUSE_ABI_MAGIC || info.version != EXTFUSE_ABI_VERSION)
+		return say(ret_why, -EPROTO,
+		           "the loaded extfuse module speaks ABI %u, this daemon speaks %u; load the module "
+		           "that "
+		           "came with it",
+		           info.version, EXTFUSE_ABI_VERSION);
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+int kernel_probe(char **ret_why)
+{
+	_cleanup_close_ int fd = -1;
+
+	return open_device(&fd, ret_why);
+}
+
+static const struct btf_type *find_member(const struct btf *btf, const char *name, uint32_t *ret_offset)
+{
+	int id = btf__find_by_name_kind(btf, "extfuse_ops", BTF_KIND_STRUCT);
+	const struct btf_type *type = id < 0 ? NULL : btf__type_by_id(btf, (uint32_t)id);
+
+	for (uint16_t i = 0; type && i < btf_vlen(type); i++) {
+		const struct btf_member *m = btf_members(type) + i;
+
+		if (!strcmp(btf__name_by_offset(btf, m->name_off), name)) {
+			*ret_offset = btf_member_bit_offset(type, i) / 8;
+			return btf__type_by_id(btf, (uint32_t)btf__resolve_type(btf, m->type));
+		}
+	}
+	return NULL;
+}
+
+/* Set a data member of the struct_ops value by its name in the object's own BTF, so that no layout is
+ * repeated here. */
+static int set_member(struct bpf_object *object, struct bpf_map *ops, const char *name, uint32_t value)
+{
+	size_t size = 0;
+	unsigned char *data = bpf_map__initial_value(ops, &size);
+	uint32_t offset;
+	const struct btf_type *type = find_member(bpf_object__btf(object), name, &offset);
+
+	if (!data || !type || type->size != sizeof(value) || offset + sizeof(value) > size)
+		return -EINVAL;
+	memcpy(data + offset, &value, sizeof(value));
+	return 0;
+}
+
+static int set_config(struct bpf_object *object, const struct extfuse_config *config)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, object)
+	{
+		size_t size = 0;
+		void *data;
+
+		if (!strstr(bpf_map__name(map), ".rodata"))
+			continue;
+		data = bpf_map__initial_value(map, &size);
+		if (!data || size != sizeof(*config))
+			continue;
+		memcpy(data, config, sizeof(*config));
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static struct bpf_map *find_struct_ops(struct bpf_object *object)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, object)
+	{
+		if (bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS)
+			return map;
+	}
+	return NULL;
+}
+
+static int prepare(struct kernel *k, const struct kernel_options *options, int fuse_fd,
+                   struct bpf_map **ret_ops)
+{
+	static const enum kernel_map sized[] = {MAP_DENTRY, MAP_INODE, MAP_CHUNK};
+	struct bpf_map *ops = find_struct_ops(k->object);
+	int r;
+
+	for (int i = 0; i < MAPS; i++) {
+		k->maps[i] = bpf_object__find_map_by_name(k->object, map_names[i]);
+		if (!k->maps[i])
+			return -EINVAL;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(sized); i++) {
+		r = bpf_map__set_max_entries(k->maps[sized[i]], options->max_entries);
+		if (r < 0)
+			return r;
+	}
+	/* Names of more than 40 bytes are rare. */
+	r = bpf_map__set_max_entries(k->maps[MAP_DENTRY_LONG], options->max_entries / 4 ?: 1);
+	if (r < 0)
+		return r;
+	r = set_config(k->object, &options->config);
+	if (r < 0)
+		return r;
+	if (!ops)
+		return -EINVAL;
+	if ((r = set_member(k->object, ops, "fuse_fd", (uint32_t)fuse_fd)) < 0 ||
+	    (r = set_member(k->object, ops, "device_fd", (uint32_t)k->device_fd)) < 0 ||
+	    (r = set_member(k->object, ops, "abi_version", EXTFUSE_ABI_VERSION)) < 0)
+		return r;
+	*ret_ops = ops;
+	return 0;
+}
+
+static int map_epochs(struct kernel *k)
+{
+	/* An array's elements lie 8 bytes apart, whatever their size. */
+	size_t size = EXTFUSE_EPOCH_SLOTS * sizeof(uint64_t);
+	void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, k->map_fd[MAP_EPOCH], 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	k->epochs = p;
+	k->epochs_size = size;
+	return 0;
+}
+
+static int write_info(struct kernel *k)
+{
+	const struct extfuse_info info = {
+		.magic = EXTFUSE_ABI_MAGIC,
+		.version = EXTFUSE_ABI_VERSION,
+		.dentry_key_size = sizeof(struct extfuse_dentry_key),
+		.dentry_long_key_size = sizeof(struct extfuse_dentry_long_key),
+		.dentry_size = sizeof(struct extfuse_dentry),
+		.inode_size = sizeof(struct extfuse_inode),
+		.chunk_key_size = sizeof(struct extfuse_chunk_key),
+		.chunk_size = sizeof(struct extfuse_chunk),
+	};
+	const uint32_t zero = 0;
+
+	return bpf_map_update_elem(k->map_fd[MAP_INFO], &zero, &info, BPF_ANY) < 0 ? -errno : 0;
+}
+
+static int make_dirs(const char *path)
+{
+	char partial[PATH_MAX];
+
+	for (const char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
+		int n = slash ? (int)(slash - path) : (int)strlen(path);
+
+		if (snprintf(partial, sizeof(partial), "%.*s", n, path) >= (int)sizeof(partial))
+			return -ENAMETOOLONG;
+		if (mkdir(partial, 0700) < 0 && errno != EEXIST)
+			return -errno;
+		if (!slash)
+			return 0;
+	}
+}
+
+static void unpin(const char *dir)
+{
+	char path[PATH_MAX];
+
+	for (int i = 0; i < MAPS; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, map_names[i]);
+		unlink(path);
+	}
+	rmdir(dir);
+}
+
+/* Pins are for people and tools: without them everything works, so a failure is said and no more. */
+static void pin(struct kernel *k, const char *dir)
+{
+	char path[PATH_MAX];
+	int r;
+
+	unpin(dir); /* what a killed daemon left */
+	r = make_dirs(dir);
+	for (int i = 0; r == 0 && i < MAPS; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, map_names[i]);
+		r = bpf_map__pin(k->maps[i], path);
+	}
+	if (r < 0) {
+		unpin(dir);
+		log_warning("the BPF maps are not pinned: %s: %s; is a bpffs mounted on /sys/fs/bpf?", dir,
+		            strerror(-r));
+		return;
+	}
+	k->pin_dir = strdup(dir);
+}
+
+int kernel_open(const struct kernel_options *options, int fuse_fd, struct kernel **ret, char **ret_why)
+{
+	struct bpf_object_open_opts open_opts = {.sz = sizeof(open_opts), .object_name = "extfuse"};
+	struct kernel *k = calloc(1, sizeof(*k));
+	struct bpf_map *ops;
+	int r;
+
+	if (!k)
+		return say(ret_why, -ENOMEM, "out of memory");
+	k->device_fd = k->ring_stop_fd = -1;
+	r = open_device(&k->device_fd, ret_why);
+	if (r < 0)
+		goto fail;
+
+	libbpf_set_print(libbpf_log);
+	k->object = bpf_object__open_mem(extfuse_bpf_start, (size_t)(extfuse_bpf_end - extfuse_bpf_start),
+	                                 &open_opts);
+	if (!k->object) {
+		r = say(ret_why, -EIO, "cannot open the built-in BPF object: %m");
+		goto fail;
+	}
+	r = prepare(k, options, fuse_fd, &ops);
+	if (r < 0) {
+		r = say(ret_why, r, "the built-in BPF object is not the one this daemon was made for: %s",
+		        strerror(-r));
+		goto fail;
+	}
+	r = bpf_object__load(k->object);
+	if (r < 0) {
+		r = say(ret_why, r == -ENOENT ? -ENOTSUP : r,
+		        "the kernel refuses the BPF programs: %s; --log-level=debug shows its reasons",
+		        strerror(-r));
+		goto fail;
+	}
+	for (int i = 0; i < MAPS; i++)
+		k->map_fd[i] = bpf_map__fd(k->maps[i]);
+	if ((r = kernel_maps_init(k)) < 0 || (r = map_epochs(k)) < 0 || (r = write_info(k)) < 0 ||
+	    (r = kernel_events_start(k)) < 0) {
+		r = say(ret_why, r, "cannot set the BPF maps up: %s", strerror(-r));
+		goto fail;
+	}
+	k->link = bpf_map__attach_struct_ops(ops);
+	if (!k->link) {
+		r = say(ret_why, -errno, "cannot attach the BPF programs to this mount: %m");
+		goto fail;
+	}
+	if (options->pin_dir)
+		pin(k, options->pin_dir);
+	*ret = k;
+	return 0;
+fail:
+	kernel_close(k);
+	return r;
+}
+
+void kernel_close(struct kernel *k)
+{
+	if (!k)
+		return;
+	bpf_link__destroy(k->link); /* detaches; the programs are idle from here on */
+	kernel_events_stop(k);
+	if (k->epochs)
+		munmap((void *)k->epochs, k->epochs_size);
+	kernel_maps_fini(k);
+	if (k->pin_dir)
+		unpin(k->pin_dir);
+	free(k->pin_dir);
+	bpf_object__close(k->object);
+	if (k->device_fd >= 0)
+		close(k->device_fd); /* forgets the backing files */
+	free(k);
+}

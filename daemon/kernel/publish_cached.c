@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the kernel can read of each inode: its registered cache file and the
+ * chunks that are in the maps.
+ *
+ * A file that is wholly cached is one bit and one id in its inode entry.  A file
+ * that is cached in part has chunk entries; which, is kept here, so that they can be taken out again.
+ */
+#include "cache/cache.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "daemon/kernel/publish_internal.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Chunks looked at for one call on a file that is not wholly cached. */
+#define MAX_CHUNKS_A_CALL 4096
+
+_Static_assert(CACHE_CHUNK_SIZE == EXTFUSE_CHUNK_SIZE && CACHE_BLOCK_SIZE == EXTFUSE_BLOCK_SIZE,
+               "cache and maps cut files alike");
+
+struct backing {
+	uint64_t ino;
+	uint64_t version;  /* data version of the bytes that are published */
+	uint64_t id;       /* the kernel's */
+	ino_t cache_inode; /* which cache file that is */
+	bool complete;     /* published with EXTFUSE_INODE_CACHED */
+	uint64_t *chunks;  /* those in the map, ascending */
+	size_t count, room;
+};
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = ((const struct backing *)a)->ino, y = ((const struct backing *)b)->ino;
+
+	return (x > y) - (x < y);
+}
+
+static struct backing *find(struct stripe *stripe, uint64_t ino)
+{
+	const struct backing key = {.ino = ino};
+	struct backing **node = tfind(&key, &stripe->backings, compare);
+
+	return node ? *node : NULL;
+}
+
+static void backing_free(void *arg)
+{
+	struct backing *b = arg;
+
+	free(b->chunks);
+	free(b);
+}
+
+void publish_backings_free(struct stripe *stripe)
+{
+	tdestroy(stripe->backings, backing_free);
+	stripe->backings = NULL;
+}
+
+/* The place of @p chunk in the list, or where it belongs. */
+static size_t chunk_place(const struct backing *b, uint64_t chunk)
+{
+	size_t low = 0, high = b->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (b->chunks[middle] < chunk)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static int chunk_add(struct backing *b, uint64_t chunk)
+{
+	size_t place = chunk_place(b, chunk);
+
+	if (place < b->count && b->chunks[place] == chunk)
+		return 0;
+	if (b->count == b->room) {
+		size_t room = b->room ? 2 * b->room : 4;
+		uint64_t *chunks = reallocarray(b->chunks, room, sizeof(*chunks));
+
+		if (!chunks)
+			return -ENOMEM;
+		b->chunks = chunks;
+		b->room = room;
+	}
+	memmove(b->chunks + place + 1, b->chunks + place, (b->count - place) * sizeof(*b->chunks));
+	b->chunks[place] = chunk;
+	b->count++;
+	return 0;
+}
+
+static void drop_chunks(struct publish *p, struct backing *b, uint64_t first, uint64_t last)
+{
+	size_t from = chunk_place(b, first), to = from;
+
+	for (; to < b->count && b->chunks[to] <= last; to++)
+		kernel_drop_chunk(p->kernel, b->ino, b->chunks[to]);
+	memmove(b->chunks + from, b->chunks + to, (b->count - to) * sizeof(*b->chunks));
+	b->count -= to - from;
+	b->complete = false;
+}
+
+void publish_drop_backing(struct publish *p, struct stripe *stripe, uint64_t ino)
+{
+	struct backing *b = find(stripe, ino);
+
+	if (!b)
+		return;
+	drop_chunks(p, b, 0, UINT64_MAX);
+	kernel_backing_del(p->kernel, b->id);
+	tdelete(b, &stripe->backings, compare);
+	backing_free(b);
+	atomic_fetch_sub(&p->backings, 1);
+}
+
+void publish_drop_cached(struct publish *p, struct stripe *stripe, uint64_t ino, uint64_t first,
+                         uint64_t last)
+{
+	struct backing *b = find(stripe, ino);
+
+	if (!b)
+		return;
+	drop_chunks(p, b, first, last);
+	/* A cache file that the kernel holds keeps its room on the disk, so with the last chunk it goes. */
+	if (b->count == 0)
+		publish_drop_backing(p, stripe, ino);
+}
+
+/* The registration of the file behind @p f, made if need be. NULL: not possible. */
+static struct backing *get_backing(struct publish *p, struct stripe *stripe, const struct meta_attr *attr,
+                                   struct cache_file *f)
+{
+	struct backing *b = find(stripe, attr->ino);
+	int fd = cache_file_fd(f);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return NULL;
+	if (b && (b->version != attr->version || b->cache_inode != st.st_ino)) {
+		publish_drop_backing(p, stripe, attr->ino);
+		b = NULL;
+	}
+	if (b)
+		return b;
+	if (atomic_load(&p->backings) >= PUBLISH_MAX_BACKINGS)
+		return NULL;
+	b = calloc(1, sizeof(*b));
+	if (!b)
+		return NULL;
+	*b = (struct backing){.ino = attr->ino, .version = attr->version, .cache_inode = st.st_ino};
+	b->id = kernel_backing_add(p->kernel, fd);
+	if (!b->id || !tsearch(b, &stripe->backings, compare)) {
+		kernel_backing_del(p->kernel, b->id);
+		free(b);
+		return NULL;
+	}
+	atomic_fetch_add(&p->backings, 1);
+	return b;
+}
+
+static void set_complete(struct publish *p, struct backing *b, struct extfuse_inode *value)
+{
+	drop_chunks(p, b, 0, UINT64_MAX); /* the inode entry says it all */
+	b->complete = true;
+	value->flags |= EXTFUSE_INODE_CACHED;
+	value->backing_id = b->id;
+}
+
+static void put_chunk(struct publish *p, struct backing *b, uint32_t epoch, struct cache_file *f,
+                      uint64_t chunk)
+{
+	uint64_t valid = 0;
+
+	if (cache_valid(f, chunk, &valid) < 0 || !valid || chunk_add(b, chunk) < 0) {
+		kernel_drop_chunk(p->kernel, b->ino, chunk);
+		return;
+	}
+	kernel_put_chunk(p->kernel, epoch, b->ino, chunk,
+	                 &(struct extfuse_chunk){
+				 .backing_id = b->id,
+				 .offset = chunk * EXTFUSE_CHUNK_SIZE,
+				 .valid = valid,
+				 .version = b->version,
+			 });
+}
+
+void publish_cached(struct publish *p, struct stripe *stripe, uint32_t epoch, const struct meta_attr *attr,
+                    const struct publish_range *range, struct extfuse_inode *value)
+{
+	uint64_t chunks = (attr->size + EXTFUSE_CHUNK_SIZE - 1) / EXTFUSE_CHUNK_SIZE;
+	struct backing *b = find(stripe, attr->ino);
+	struct cache_file *f = NULL;
+	uint64_t first, last;
+
+	if (b && b->version != attr->version) {
+		publish_drop_backing(p, stripe, attr->ino);
+		b = NULL;
+	}
+	if (!S_ISREG(attr->mode) || !attr->size || !p->source.cache)
+		return;
+	if (b && b->complete) {
+		value->flags |= EXTFUSE_INODE_CACHED;
+		value->backing_id = b->id;
+		return;
+	}
+	/*
+	 * Without a range somebody only asks for attributes. Then a small file is looked at, a large one is
+	 * not: checking its bytes against their CRCs after a restart takes the time that reading it takes.
+	 */
+	if (!range && (b || chunks > 1))
+		return;
+	if (cache_cached_bytes(p->source.cache, attr->ino) == 0)
+		return;
+	if (cache_file_get(p->source.cache, attr->ino, attr->version, attr->size, &f) < 0)
+		return;
+	b = get_backing(p, stripe, attr, f);
+	if (!b)
+		goto out;
+
+	first = range ? range->offset / EXTFUSE_CHUNK_SIZE : 0;
+	last = range && range->length < attr->size && range->offset + range->length < attr->size
+	               ? (range->offset + (range->length ?: 1) - 1) / EXTFUSE_CHUNK_SIZE
+	               : chunks - 1;
+	if (first == 0 && last == chunks - 1 && cache_is_complete(f)) {
+		set_complete(p, b, value);
+		goto out;
+	}
+	if (last - first >= MAX_CHUNKS_A_CALL)
+		last = first + MAX_CHUNKS_A_CALL - 1;
+	for (uint64_t chunk = first; chunk <= last; chunk++)
+		put_chunk(p, b, epoch, f, chunk);
+	if (b->count == chunks && cache_is_complete(f))
+		set_complete(p, b, value);
+	if (!b->complete && !b->count)
+		publish_drop_backing(p, stripe, attr->ino);
+out:
+	cache_file_put(f);
+}
+
+void publish_cached_state(struct stripe *stripe, uint64_t ino, struct publish_state *ret)
+{
+	struct backing *b = find(stripe, ino);
+
+	ret->complete = ret->inode && b && b->complete;
+	ret->backing_id = b ? b->id : 0;
+}
