@@ -5,7 +5,6 @@
 #include "common/log.h"
 #include "daemon/kernel/internal.h"
 
-#include <bpf/btf.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -78,37 +77,6 @@ int kernel_probe(char **ret_why)
 	return open_device(&fd, ret_why);
 }
 
-static const struct btf_type *find_member(const struct btf *btf, const char *name, uint32_t *ret_offset)
-{
-	int id = btf__find_by_name_kind(btf, "extfuse_ops", BTF_KIND_STRUCT);
-	const struct btf_type *type = id < 0 ? NULL : btf__type_by_id(btf, (uint32_t)id);
-
-	for (uint16_t i = 0; type && i < btf_vlen(type); i++) {
-		const struct btf_member *m = btf_members(type) + i;
-
-		if (!strcmp(btf__name_by_offset(btf, m->name_off), name)) {
-			*ret_offset = btf_member_bit_offset(type, i) / 8;
-			return btf__type_by_id(btf, (uint32_t)btf__resolve_type(btf, m->type));
-		}
-	}
-	return NULL;
-}
-
-/* Set a data member of the struct_ops value by its name in the object's own BTF, so that no layout is
- * repeated here. */
-static int set_member(struct bpf_object *object, struct bpf_map *ops, const char *name, uint32_t value)
-{
-	size_t size = 0;
-	unsigned char *data = bpf_map__initial_value(ops, &size);
-	uint32_t offset;
-	const struct btf_type *type = find_member(bpf_object__btf(object), name, &offset);
-
-	if (!data || !type || type->size != sizeof(value) || offset + sizeof(value) > size)
-		return -EINVAL;
-	memcpy(data + offset, &value, sizeof(value));
-	return 0;
-}
-
 static int set_config(struct bpf_object *object, const struct extfuse_config *config)
 {
 	struct bpf_map *map;
@@ -146,6 +114,8 @@ static int prepare(struct kernel *k, const struct kernel_options *options, int f
 {
 	static const enum kernel_map sized[] = {MAP_DENTRY, MAP_INODE, MAP_CHUNK};
 	struct bpf_map *ops = find_struct_ops(k->object);
+	struct extfuse_ops *value;
+	size_t size = 0;
 	int r;
 
 	for (int i = 0; i < MAPS; i++) {
@@ -165,12 +135,12 @@ static int prepare(struct kernel *k, const struct kernel_options *options, int f
 	r = set_config(k->object, &options->config);
 	if (r < 0)
 		return r;
-	if (!ops)
+	value = ops ? bpf_map__initial_value(ops, &size) : NULL;
+	if (!value || size < sizeof(*value))
 		return -EINVAL;
-	if ((r = set_member(k->object, ops, "fuse_fd", (uint32_t)fuse_fd)) < 0 ||
-	    (r = set_member(k->object, ops, "device_fd", (uint32_t)k->device_fd)) < 0 ||
-	    (r = set_member(k->object, ops, "abi_version", EXTFUSE_ABI_VERSION)) < 0)
-		return r;
+	value->fuse_fd = fuse_fd;
+	value->device_fd = k->device_fd;
+	value->abi_version = EXTFUSE_ABI_VERSION;
 	*ret_ops = ops;
 	return 0;
 }

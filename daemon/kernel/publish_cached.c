@@ -15,7 +15,6 @@
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* Chunks looked at for one call on a file that is not wholly cached. */
 #define MAX_CHUNKS_A_CALL 4096
@@ -25,11 +24,11 @@ _Static_assert(CACHE_CHUNK_SIZE == EXTFUSE_CHUNK_SIZE && CACHE_BLOCK_SIZE == EXT
 
 struct backing {
 	uint64_t ino;
-	uint64_t version;  /* data version of the bytes that are published */
-	uint64_t id;       /* the kernel's */
-	ino_t cache_inode; /* which cache file that is */
-	bool complete;     /* published with EXTFUSE_INODE_CACHED */
-	uint64_t *chunks;  /* those in the map, ascending */
+	uint64_t version; /* data version of the bytes that are published */
+	uint64_t id;      /* the kernel's */
+	uint64_t file;    /* which cache file that is: cache_file_id() */
+	bool complete;    /* published with EXTFUSE_INODE_CACHED */
+	uint64_t *chunks; /* those in the map, ascending */
 	size_t count, room;
 };
 
@@ -136,17 +135,23 @@ void publish_drop_cached(struct publish *p, struct stripe *stripe, uint64_t ino,
 		publish_drop_backing(p, stripe, ino);
 }
 
-/* The registration of the file behind @p f, made if need be. NULL: not possible. */
+/*
+ * The registration of the data file behind @p f, made if need be. NULL: not possible.
+ *
+ * Valid until the next call into the cache: that may find a sub-block to be bad, drop it, and
+ * so come back to publish_before_drop(). Hence cache first, then this, each time.
+ */
 static struct backing *get_backing(struct publish *p, struct stripe *stripe, const struct meta_attr *attr,
                                    struct cache_file *f)
 {
-	struct backing *b = find(stripe, attr->ino);
 	int fd = cache_file_fd(f);
-	struct stat st;
+	uint64_t file;
+	struct backing *b;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0 || cache_file_id(f, &file) < 0)
 		return NULL;
-	if (b && (b->version != attr->version || b->cache_inode != st.st_ino)) {
+	b = find(stripe, attr->ino);
+	if (b && (b->version != attr->version || b->file != file)) {
 		publish_drop_backing(p, stripe, attr->ino);
 		b = NULL;
 	}
@@ -157,7 +162,7 @@ static struct backing *get_backing(struct publish *p, struct stripe *stripe, con
 	b = calloc(1, sizeof(*b));
 	if (!b)
 		return NULL;
-	*b = (struct backing){.ino = attr->ino, .version = attr->version, .cache_inode = st.st_ino};
+	*b = (struct backing){.ino = attr->ino, .version = attr->version, .file = file};
 	b->id = kernel_backing_add(p->kernel, fd);
 	if (!b->id || !tsearch(b, &stripe->backings, compare)) {
 		kernel_backing_del(p->kernel, b->id);
@@ -168,24 +173,33 @@ static struct backing *get_backing(struct publish *p, struct stripe *stripe, con
 	return b;
 }
 
-static void set_complete(struct publish *p, struct backing *b, struct extfuse_inode *value)
+/* If every byte of the file is there, say so in @p value; the inode entry then says it all. */
+static bool publish_complete(struct publish *p, struct stripe *stripe, const struct meta_attr *attr,
+                             struct cache_file *f, struct extfuse_inode *value)
 {
-	drop_chunks(p, b, 0, UINT64_MAX); /* the inode entry says it all */
+	struct backing *b = cache_is_complete(f) ? get_backing(p, stripe, attr, f) : NULL;
+
+	if (!b)
+		return false;
+	drop_chunks(p, b, 0, UINT64_MAX);
 	b->complete = true;
 	value->flags |= EXTFUSE_INODE_CACHED;
 	value->backing_id = b->id;
+	return true;
 }
 
-static void put_chunk(struct publish *p, struct backing *b, uint32_t epoch, struct cache_file *f,
-                      uint64_t chunk)
+static void publish_chunk(struct publish *p, struct stripe *stripe, uint32_t epoch,
+                          const struct meta_attr *attr, struct cache_file *f, uint64_t chunk)
 {
 	uint64_t valid = 0;
+	struct backing *b =
+		cache_valid(f, chunk, &valid) == 0 && valid ? get_backing(p, stripe, attr, f) : NULL;
 
-	if (cache_valid(f, chunk, &valid) < 0 || !valid || chunk_add(b, chunk) < 0) {
-		kernel_drop_chunk(p->kernel, b->ino, chunk);
+	if (!b || chunk_add(b, chunk) < 0) {
+		kernel_drop_chunk(p->kernel, attr->ino, chunk);
 		return;
 	}
-	kernel_put_chunk(p->kernel, epoch, b->ino, chunk,
+	kernel_put_chunk(p->kernel, epoch, attr->ino, chunk,
 	                 &(struct extfuse_chunk){
 				 .backing_id = b->id,
 				 .offset = chunk * EXTFUSE_CHUNK_SIZE,
@@ -198,9 +212,9 @@ void publish_cached(struct publish *p, struct stripe *stripe, uint32_t epoch, co
                     const struct publish_range *range, struct extfuse_inode *value)
 {
 	uint64_t chunks = (attr->size + EXTFUSE_CHUNK_SIZE - 1) / EXTFUSE_CHUNK_SIZE;
+	uint64_t first = 0, last = chunks - 1;
 	struct backing *b = find(stripe, attr->ino);
 	struct cache_file *f = NULL;
-	uint64_t first, last;
 
 	if (b && b->version != attr->version) {
 		publish_drop_backing(p, stripe, attr->ino);
@@ -219,30 +233,26 @@ void publish_cached(struct publish *p, struct stripe *stripe, uint32_t epoch, co
 	 */
 	if (!range && (b || chunks > 1))
 		return;
-	if (cache_cached_bytes(p->source.cache, attr->ino) == 0)
+	if (range && (range->offset >= attr->size || !range->length))
 		return;
-	if (cache_file_get(p->source.cache, attr->ino, attr->version, attr->size, &f) < 0)
+	if (cache_cached_bytes(p->source.cache, attr->ino) == 0 ||
+	    cache_file_get(p->source.cache, attr->ino, attr->version, attr->size, &f) < 0)
 		return;
-	b = get_backing(p, stripe, attr, f);
-	if (!b)
-		goto out;
 
-	first = range ? range->offset / EXTFUSE_CHUNK_SIZE : 0;
-	last = range && range->length < attr->size && range->offset + range->length < attr->size
-	               ? (range->offset + (range->length ?: 1) - 1) / EXTFUSE_CHUNK_SIZE
-	               : chunks - 1;
-	if (first == 0 && last == chunks - 1 && cache_is_complete(f)) {
-		set_complete(p, b, value);
-		goto out;
+	if (range) {
+		first = range->offset / EXTFUSE_CHUNK_SIZE;
+		if (range->length < attr->size - range->offset)
+			last = (range->offset + range->length - 1) / EXTFUSE_CHUNK_SIZE;
 	}
+	if (first == 0 && last == chunks - 1 && publish_complete(p, stripe, attr, f, value))
+		goto out;
 	if (last - first >= MAX_CHUNKS_A_CALL)
 		last = first + MAX_CHUNKS_A_CALL - 1;
 	for (uint64_t chunk = first; chunk <= last; chunk++)
-		put_chunk(p, b, epoch, f, chunk);
-	if (b->count == chunks && cache_is_complete(f))
-		set_complete(p, b, value);
-	if (!b->complete && !b->count)
-		publish_drop_backing(p, stripe, attr->ino);
+		publish_chunk(p, stripe, epoch, attr, f, chunk);
+	b = find(stripe, attr->ino);
+	if (b && b->count == chunks)
+		publish_complete(p, stripe, attr, f, value);
 out:
 	cache_file_put(f);
 }
