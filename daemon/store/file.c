@@ -414,7 +414,8 @@ static int read_names(int dir, const char *start, struct names *l)
 	}
 	if (errno)
 		return -errno;
-	qsort(l->v, l->n, sizeof(*l->v), compare_names);
+	if (l->n > 0) /* else v is NULL, which qsort() may not be given */
+		qsort(l->v, l->n, sizeof(*l->v), compare_names);
 	return 0;
 }
 
