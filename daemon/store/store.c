@@ -11,6 +11,7 @@
 
 #include "common/cleanup.h"
 #include "daemon/store/driver.h"
+#include "daemon/store/fault.h"
 
 static const struct {
 	const char *scheme;
@@ -134,6 +135,21 @@ static int check_key(const struct store *s, const char *verb, const char *key)
 	return store_fail(-EINVAL, "%s %s: '%s' is not a valid key", verb, s->url, key ? key : "(null)");
 }
 
+/** Hand out @p s, below a fault driver if the environment asks for one. */
+static int stack_faults(struct store *s, struct store **ret, char **ret_why)
+{
+	const char *faults = getenv("CURVEFS_STORE_FAULTS");
+	int r = 0;
+
+	if (faults && *faults)
+		r = fault_store_open(faults, s, &s, ret_why);
+	if (r < 0)
+		store_close(s);
+	else
+		*ret = s;
+	return r;
+}
+
 int store_open(const char *url, const struct store_options *options, struct store **ret, char **ret_why)
 {
 	static const struct store_options defaults;
@@ -158,8 +174,7 @@ int store_open(const char *url, const struct store_options *options, struct stor
 			name[n - 1] = 0;
 		s->url = name;
 		s->stats = &s->own;
-		*ret = s;
-		return 0;
+		return stack_faults(s, ret, ret_why);
 	}
 	return store_open_fail(-EINVAL, ret_why,
 	                       "'%s' is not a store: use file:///directory or s3://bucket[/prefix]", url);

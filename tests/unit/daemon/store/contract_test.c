@@ -434,6 +434,16 @@ static int open_file(void **state)
 	return store_open(url, &options, &store, &why);
 }
 
+static int open_faultless(void **state)
+{
+	int r;
+
+	setenv("CURVEFS_STORE_FAULTS", "any:error=EIO,key=~", 1);
+	r = open_file(state);
+	unsetenv("CURVEFS_STORE_FAULTS");
+	return r;
+}
+
 static int close_file(void **state)
 {
 	(void)state;
@@ -467,5 +477,8 @@ int main(void)
 		cmocka_unit_test(put_new_has_one_winner),
 	};
 
-	return cmocka_run_group_tests_name("file", cases, open_file, close_file);
+	int failed = cmocka_run_group_tests_name("file", cases, open_file, close_file);
+
+	failed += cmocka_run_group_tests_name("fault", cases, open_faultless, close_file);
+	return failed;
 }
