@@ -2,10 +2,11 @@
 # Units:   tests/unit/<folder>/<module>_test.c  ->  $(B)/tests/unit/<folder>/<module>_test
 # Helpers: tests/harness/<name>.c               ->  an object of $(B)/libharness.a, linked into every unit
 #          tests/harness/<name>.prog.c          ->  $(B)/tests/harness/<name>, a program for the cases
+#          tests/bench/<name>.prog.c            ->  $(B)/tests/bench/<name>, one for the benchmarks
 # Cases:   tests/fs/**/*.sh, found by path; tests/run-cases says what they can use.
 
 harness-src  := $(filter-out %.prog.c,$(wildcard tests/harness/*.c))
-harness-prog := $(patsubst %.prog.c,$(B)/%,$(wildcard tests/harness/*.prog.c))
+harness-prog := $(patsubst %.prog.c,$(B)/%,$(wildcard tests/harness/*.prog.c tests/bench/*.prog.c))
 unit-src     := $(wildcard tests/unit/*_test.c tests/unit/*/*_test.c tests/unit/*/*/*_test.c)
 unit-prog    := $(unit-src:%.c=$(B)/%)
 libharness   := $(B)/libharness.a
