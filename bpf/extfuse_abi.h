@@ -61,6 +61,13 @@ struct extfuse_dentry {
 enum extfuse_inode_flags {
 	EXTFUSE_INODE_CACHED = 1 << 0,   /* every byte below attr.size is in backing_id at its own offset */
 	EXTFUSE_INODE_NO_XATTR = 1 << 1, /* has no extended attribute at all */
+	/*
+	 * Directory: every name in it is in the dentry maps, so a name that is not there is absent.
+	 * Whoever takes a dentry out adds one to the directory's epoch and drops this entry *first*; whoever
+	 * concludes "absent" reads the epoch before the dentry and again after this flag, and passes if it
+	 * moved.
+	 */
+	EXTFUSE_INODE_ALL_NAMES = 1 << 2,
 };
 
 /* What a GETATTR would answer; key: node id (__u64). */
@@ -290,7 +297,7 @@ struct extfuse_ioc_backing {
 struct extfuse_ops {
 	int (*request)(struct extfuse_request *ctx); /* enum extfuse_verdict; may be absent */
 	int (*read)(struct extfuse_read *ctx);       /* ditto */
-	__s32 fuse_fd;     /* an open /dev/fuse of the connection to serve */
+	__s32 fuse_fd;                               /* an open /dev/fuse of the connection to serve */
 	__s32 device_fd;   /* the open EXTFUSE_DEVICE whose backing ids the programs may name */
 	__u32 abi_version; /* EXTFUSE_ABI_VERSION */
 	__u32 reserved;    /* 0 */

@@ -39,7 +39,7 @@ struct kernel {
 	struct map_cursor cursor[MAPS];
 	char *pin_dir; /* NULL: nothing is pinned */
 
-	const volatile void *epochs; /* the epoch map, mapped for reading */
+	void *epochs; /* the epoch map, mapped: BPF programs and this process count in it */
 	size_t epochs_size;
 
 	/* the ring's consumer; see events.c */

@@ -40,6 +40,9 @@ void kernel_close(struct kernel *k);
 /** The drop counter of @p ino: read it before the truth that a later kernel_put_*() publishes. */
 uint32_t kernel_epoch(struct kernel *k, uint64_t ino);
 
+/** Add one to it: what is being published of @p ino right now loses. */
+void kernel_bump_epoch(struct kernel *k, uint64_t ino);
+
 /*
  * Publish. @p epoch: what kernel_epoch() said, of the inode or for a dentry of
  * its directory; if the kernel dropped something since, the entry is taken out
@@ -52,10 +55,15 @@ bool kernel_put_dentry(struct kernel *k, uint32_t epoch, uint64_t parent, const 
 bool kernel_put_chunk(struct kernel *k, uint32_t epoch, uint64_t ino, uint64_t chunk,
                       const struct extfuse_chunk *value);
 
+/*
+ * Taking a dentry out also takes its directory's inode entry out, first: that may have said that all names
+ * are there. The same where a dentry cannot be put, or leaves to make room.
+ */
+void kernel_drop_dentry(struct kernel *k, uint64_t parent, const char *name);
+
 /* Take entries out; what is not there is not there. Readers may still be using what they saw: see
  * kernel_barrier(). */
 void kernel_drop_inode(struct kernel *k, uint64_t ino);
-void kernel_drop_dentry(struct kernel *k, uint64_t parent, const char *name);
 void kernel_drop_chunk(struct kernel *k, uint64_t ino, uint64_t chunk);
 
 bool kernel_has_inode(struct kernel *k, uint64_t ino);

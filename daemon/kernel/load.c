@@ -149,7 +149,7 @@ static int map_epochs(struct kernel *k)
 {
 	/* An array's elements lie 8 bytes apart, whatever their size. */
 	size_t size = EXTFUSE_EPOCH_SLOTS * sizeof(uint64_t);
-	void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, k->map_fd[MAP_EPOCH], 0);
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, k->map_fd[MAP_EPOCH], 0);
 
 	if (p == MAP_FAILED)
 		return -errno;
@@ -285,7 +285,7 @@ void kernel_close(struct kernel *k)
 	bpf_link__destroy(k->link); /* detaches; the programs are idle from here on */
 	kernel_events_stop(k);
 	if (k->epochs)
-		munmap((void *)k->epochs, k->epochs_size);
+		munmap(k->epochs, k->epochs_size);
 	kernel_maps_fini(k);
 	if (k->pin_dir)
 		unpin(k->pin_dir);

@@ -21,15 +21,33 @@ void kernel_maps_fini(struct kernel *k)
 		pthread_mutex_destroy(&k->cursor[i].lock);
 }
 
+static _Atomic uint32_t *epoch_of(struct kernel *k, uint64_t ino)
+{
+	return (_Atomic uint32_t *)((char *)k->epochs + (size_t)extfuse_epoch_slot(ino) * sizeof(uint64_t));
+}
+
 uint32_t kernel_epoch(struct kernel *k, uint64_t ino)
 {
-	const volatile _Atomic uint32_t *slot;
+	return k ? atomic_load(epoch_of(k, ino)) : 0;
+}
 
-	if (!k)
-		return 0;
-	slot = (const volatile _Atomic uint32_t *)((const volatile char *)k->epochs +
-	                                           (size_t)extfuse_epoch_slot(ino) * sizeof(uint64_t));
-	return atomic_load((volatile _Atomic uint32_t *)slot);
+void kernel_bump_epoch(struct kernel *k, uint64_t ino)
+{
+	if (k)
+		atomic_fetch_add(epoch_of(k, ino), 1);
+}
+
+/* Both kinds of dentry key begin with the directory. */
+static void take_out(struct kernel *k, enum kernel_map map, const void *key)
+{
+	uint64_t parent;
+
+	if (map == MAP_DENTRY || map == MAP_DENTRY_LONG) {
+		memcpy(&parent, key, sizeof(parent));
+		kernel_bump_epoch(k, parent);
+		kernel_drop_inode(k, parent);
+	}
+	bpf_map_delete_elem(k->map_fd[map], key);
 }
 
 /*
@@ -51,8 +69,10 @@ static void make_room(struct kernel *k, enum kernel_map map)
 				break;
 		}
 		/* The one the cursor stands on goes only after the cursor has moved on. */
-		if (have && bpf_map_delete_elem(k->map_fd[map], key) == 0)
+		if (have) {
+			take_out(k, map, key);
 			atomic_fetch_add(&k->evicted, 1);
+		}
 		memcpy(key, next, size);
 		memcpy(c->key, next, size);
 		c->set = have = true;
@@ -64,20 +84,20 @@ static bool put(struct kernel *k, enum kernel_map map, const void *key, const vo
 {
 	int fd = k->map_fd[map];
 
-	if (bpf_map_update_elem(fd, key, value, BPF_ANY) < 0) {
-		if (errno != E2BIG)
-			goto none;
+	int r = bpf_map_update_elem(fd, key, value, BPF_ANY);
+
+	if (r == -E2BIG) {
 		make_room(k, map);
-		if (bpf_map_update_elem(fd, key, value, BPF_ANY) < 0)
-			goto none;
+		r = bpf_map_update_elem(fd, key, value, BPF_ANY);
+	}
+	if (r < 0) {
+		take_out(k, map, key); /* what is there is older than what could not be put */
+		return false;
 	}
 	if (kernel_epoch(k, ino) == epoch)
 		return true;
-	bpf_map_delete_elem(fd, key);
+	take_out(k, map, key);
 	atomic_fetch_add(&k->lost_publishes, 1);
-	return false;
-none:
-	bpf_map_delete_elem(fd, key); /* what is there is older than what could not be put */
 	return false;
 }
 
@@ -132,7 +152,7 @@ void kernel_drop_dentry(struct kernel *k, uint64_t parent, const char *name)
 	union dentry_key key;
 
 	if (k)
-		bpf_map_delete_elem(k->map_fd[dentry_key(parent, name, &key)], &key);
+		take_out(k, dentry_key(parent, name, &key), &key);
 }
 
 void kernel_drop_chunk(struct kernel *k, uint64_t ino, uint64_t chunk)

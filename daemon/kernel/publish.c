@@ -38,6 +38,7 @@ void publish_free(struct publish *p)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(p->stripes); i++) {
 		publish_backings_free(&p->stripes[i]);
+		publish_directories_free(&p->stripes[i]);
 		pthread_mutex_destroy(&p->stripes[i].lock);
 	}
 	free(p);
@@ -85,6 +86,8 @@ static int publish_locked(struct publish *p, struct stripe *stripe, uint64_t ino
 		attr_to_fuse(&attr, &value.attr);
 		value.generation = attr.generation;
 		value.flags = attr.xattrs ? 0 : EXTFUSE_INODE_NO_XATTR;
+		if (S_ISDIR(attr.mode) && publish_has_all_names(stripe, ino, epoch))
+			value.flags |= EXTFUSE_INODE_ALL_NAMES;
 		/* Chunks first: the kernel reads by them only with the inode there. */
 		publish_cached(p, stripe, epoch, &attr, range, &value);
 		kernel_put_inode(p->kernel, epoch, ino, &value);
@@ -159,6 +162,8 @@ int publish_lookup(struct publish *p, uint64_t parent, const char *name, struct 
 	 */
 	for (int round = 0; round < 8; round++) {
 		r = publish_dentry(p, parent, name, &attr);
+		if (r == -ENOENT && p->kernel && publish_count_absent(p, parent))
+			publish_directory(p, parent);
 		if (r < 0)
 			return r;
 		r = publish_getattr(p, attr.ino, ret);
@@ -219,6 +224,7 @@ void publish_forget(struct publish *p, uint64_t ino)
 	kernel_drop_inode(p->kernel, ino);
 	publish_drop_cached(p, stripe, ino, 0, UINT64_MAX);
 	publish_drop_backing(p, stripe, ino);
+	publish_forget_directory(stripe, ino);
 }
 
 void publish_get_state(struct publish *p, uint64_t ino, struct publish_state *ret)

@@ -75,6 +75,13 @@ void publish_data(struct publish *p, uint64_t ino, uint64_t offset, uint64_t len
 /** After a commit that touched this name. */
 void publish_name(struct publish *p, uint64_t parent, const char *name);
 
+/**
+ * Publish every name in directory @p ino, and that these are all: from then on the kernel answers
+ * for absent names, too. Without effect on one that is too large or changes meanwhile. publish_lookup() does
+ * it by itself where absent names are asked for again and again.
+ */
+void publish_directory(struct publish *p, uint64_t ino);
+
 /** A directory entry just read, with what it points to (readdir, warm-up): as publish_lookup(). */
 void publish_entry(struct publish *p, uint64_t parent, const char *name);
 

@@ -21,6 +21,7 @@
 struct stripe {
 	pthread_mutex_t lock; /* recursive */
 	void *backings;       /* tsearch(3) tree of struct backing, by inode; protected by lock */
+	void *directories;    /* ... of struct directory */
 };
 
 struct publish {
@@ -54,5 +55,16 @@ void publish_drop_backing(struct publish *p, struct stripe *stripe, uint64_t ino
 void publish_cached_state(struct stripe *stripe, uint64_t ino, struct publish_state *ret);
 
 void publish_backings_free(struct stripe *stripe);
+
+/** @return true if all names of directory @p ino were published and none was dropped up to @p epoch. */
+bool publish_has_all_names(struct stripe *stripe, uint64_t ino, uint32_t epoch);
+
+/** Forget that, with what was counted. */
+void publish_forget_directory(struct stripe *stripe, uint64_t ino);
+
+void publish_directories_free(struct stripe *stripe);
+
+/** An absent name was asked for in @p ino. @return true if it is time to publish the whole directory. */
+bool publish_count_absent(struct publish *p, uint64_t ino);
 
 #endif

@@ -22,6 +22,7 @@
 #include <time.h>
 
 #define META_ROOT_INO 1
+#define META_GENERATION 1 /* of every inode */
 #define META_NAME_MAX 255
 #define META_SYMLINK_MAX 4095
 #define META_LINK_MAX 65000
