@@ -51,7 +51,7 @@ assert_fails() {
 wait_for() {
 	local end=$((SECONDS + $1 + 1))
 	shift
-	until "$@"; do
+	until "$@" 2>/dev/null; do
 		[ "$SECONDS" -lt "$end" ] || fail "waited in vain for: $*" || return
 		sleep 0.05
 	done
@@ -126,9 +126,9 @@ remount_volume() { # [OPTION...]
 	mount_volume "$@"
 }
 
-# kill_daemon: kill -9, and clear the dead mount away.
+# kill_daemon: kill -9 (if it was not yet), and clear the dead mount away.
 kill_daemon() {
-	kill -KILL "$DAEMON"
+	kill -KILL "$DAEMON" 2>/dev/null || true
 	unset "case_daemons[$MNT]"
 	wait "$DAEMON" 2>/dev/null || true
 	wait_for 10 umount "$MNT"
