@@ -20,17 +20,21 @@ struct kv_slice {
 	size_t size;
 };
 
-/** @return 0 to go on; anything else ends the scan and is returned by it. Slices are valid during the call.
- */
+/** @return 0 to go on; anything else ends the scan and is returned by it. Slices are valid in the call. */
 typedef int (*kv_scan_fn)(struct kv_slice key, struct kv_slice value, void *arg);
 
-/** Open the database in @p dir (made if @p create). -EBUSY: another process has it. *ret_why (free it) for
- * people. */
+/**
+ * Open the database in @p dir (made if @p create; the folder above it must be there). -ENOENT: there is none,
+ * -EBUSY: somebody has it open. On failure *ret_why (free it; NULL only without memory) is for people.
+ */
 int kv_open(const char *dir, bool create, struct kv **ret, char **ret_why);
 void kv_close(struct kv *kv);
 
 /** Begin; every txn ends with kv_commit() or kv_rollback(), which free it. One thread at a time. */
 int kv_begin(struct kv *kv, struct kv_txn **ret);
+
+/** Begin one that only reads, and reads everything as it is now: no locks, no writes (-EINVAL). Cheap. */
+int kv_begin_read(struct kv *kv, struct kv_txn **ret);
 
 /**
  * Read in the transaction (sees its own writes). @p lock takes the key's lock
@@ -41,15 +45,27 @@ int kv_get(struct kv_txn *txn, struct kv_slice key, bool lock, void **ret_value,
 int kv_put(struct kv_txn *txn, struct kv_slice key, struct kv_slice value);
 int kv_delete(struct kv_txn *txn, struct kv_slice key);
 
-/** Each pair with first <= key and key starts with @p prefix, in order; sees the txn's own writes. */
+/**
+ * Add @p delta to the counter at @p key (8 bytes, little-endian, wraps; absent is 0) when the transaction
+ * commits.  Takes no lock: any number of transactions may add to one counter at a time.  Not to be mixed with
+ * kv_put() or a locked kv_get() of the key while others run.
+ */
+int kv_add(struct kv_txn *txn, struct kv_slice key, uint64_t delta);
+
+/**
+ * Each pair with first <= key and key starts with @p prefix, in order; sees the txn's own writes. Takes no
+ * locks. @p fn must not write to @p txn.
+ */
 int kv_scan(struct kv_txn *txn, struct kv_slice prefix, struct kv_slice first, kv_scan_fn fn, void *arg);
 
-/** @p sync: durable when it returns; else durable against the end of the process only. Frees @p txn in any
- * case. */
+/**
+ * @p sync: durable when it returns; else durable against the end of the process only. Frees @p txn in any
+ * case. After an error of the sync the changes are there, and may or may not outlive a crash.
+ */
 int kv_commit(struct kv_txn *txn, bool sync);
 void kv_rollback(struct kv_txn *txn);
 
-/** Make every earlier commit durable. */
+/** Make every earlier commit durable. Threads that ask at the same time share one fsync. */
 int kv_sync(struct kv *kv);
 
 #endif
