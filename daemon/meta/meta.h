@@ -12,6 +12,9 @@
  *
  * Inode numbers are never used again, so the generation is always 1 (kept in
  * the attributes all the same).  The root is inode 1.
+ *
+ * Attributes given back (`ret`, `ret_attr`, `ret_parent`) are as they are after
+ * the change; of calls that change something these pointers may be NULL.
  */
 
 #include <stdbool.h>
@@ -55,7 +58,7 @@ struct meta_slice {
 	uint32_t size;   /* of the whole object, bytes */
 };
 
-/** A slice list, newest last; free .slices. */
+/** A slice list, newest last (where they do not overlap, the order means nothing); free .slices. */
 struct meta_slices {
 	struct meta_slice *slices;
 	size_t count;
@@ -110,8 +113,8 @@ enum meta_set {
 };
 /**
  * Set what @p set (enum meta_set) names from @p attr; ctime becomes now unless
- * given. A changed size counts the version up, changes mtime, and makes bytes cut off read as
- * zeros if the file grows again. chown by anyone clears suid/sgid as chown(2) says.
+ * given. A given size changes mtime unless that is given too; a changed one counts the version up and makes
+ * bytes cut off read as zeros if the file grows again. chown by anyone clears suid/sgid as chown(2) says.
  */
 int meta_setattr(struct meta *m, uint64_t ino, unsigned set, const struct meta_attr *attr,
                  struct meta_attr *ret);
@@ -164,8 +167,14 @@ struct meta_dirent {
 };
 typedef int (*meta_dirent_fn)(const struct meta_dirent *entry, void *arg);
 /**
+ * The position that the next new name in directory @p ino gets. A reader that stops there, as of its opendir,
+ * is not led on for ever by names it makes itself.
+ */
+int meta_readdir_end(struct meta *m, uint64_t ino, uint64_t *ret_end);
+/**
  * Call @p fn for the entries behind position @p from (0: the start), without "." and "..", until it returns
- * non-zero (1: the buffer is full; not an error). @p with_attr: fill entry->attr.
+ * non-zero (1: the buffer is full; not an error; a negative one is returned). Positions are 16 or more:
+ * smaller ones are the caller's, for "." and "..". @p with_attr: fill entry->attr.
  */
 int meta_readdir(struct meta *m, uint64_t ino, uint64_t from, bool with_attr, meta_dirent_fn fn, void *arg);
 
@@ -185,7 +194,10 @@ int meta_removexattr(struct meta *m, uint64_t ino, const char *name, struct meta
 /** A new object id (never used again, also after a crash; handed out from a reserved range). */
 int meta_new_object(struct meta *m, uint64_t *ret_id);
 
-/** The slices of one chunk (index = offset / chunk_size), oldest first. */
+/**
+ * The slices of one chunk (index = offset / chunk_size), sorted by position, without overlap and zero slices.
+ * meta_flatten() (slices.h) makes extents of them.
+ */
 int meta_slices(struct meta *m, uint64_t ino, uint64_t chunk, struct meta_slices *ret);
 
 struct meta_write {
@@ -197,7 +209,9 @@ struct meta_write {
  * max(size, @p min_size), mtime and ctime @p mtime, the version is counted up.
  * Slices that are wholly covered by newer ones leave the list, and their
  * objects go to the pending deletions in the same transaction. @p sync: durable on return.
- * @p kill_suid: also clear suid/sgid as write(2) does. -ENOENT: the inode is gone.
+ * What lies behind the size is cut off. @p kill_suid: also clear suid/sgid as write(2) does.
+ * -ENOENT: the inode is gone. On failure nothing was recorded: the objects are the caller's to delete, but
+ * after -EIO of a @p sync one they may be in use after all.
  */
 int meta_commit_write(struct meta *m, uint64_t ino, const struct meta_write *writes, size_t count,
                       uint64_t min_size, struct timespec mtime, bool kill_suid, bool sync,
