@@ -2,6 +2,7 @@
 #include "daemon/descriptor.h"
 
 #include "common/cleanup.h"
+#include "common/why.h"
 #include "daemon/store/store.h"
 
 #include <errno.h>
@@ -11,12 +12,6 @@
 
 #define MAGIC "curvefs"
 #define VERSION 1
-
-#define say_why(ret_why, ...)                           \
-	do {                                            \
-		if (asprintf(ret_why, __VA_ARGS__) < 0) \
-			*(ret_why) = NULL;              \
-	} while (0)
 
 /* 8-4-4-4-12 hexadecimal digits, in lower case: it becomes part of path names. */
 static bool uuid_is_valid(const char *uuid)
@@ -98,26 +93,21 @@ int descriptor_read(struct store *s, struct meta_volume *ret, char **ret_why)
 	int r;
 
 	r = store_get_all(s, DESCRIPTOR_KEY, DESCRIPTOR_MAX, &text, &length);
-	if (r == -ENOENT) {
-		say_why(ret_why, "%s holds no volume: make one with `curvefs format %s`", store_url(s),
-		        store_url(s));
-		return r;
-	}
-	if (r == -EFBIG) {
-		say_why(ret_why, "%s: %s is not a volume descriptor: it is larger than %d bytes",
-		        store_url(s), DESCRIPTOR_KEY, DESCRIPTOR_MAX);
-		return -EBADMSG;
-	}
-	if (r < 0) {
-		say_why(ret_why, "cannot read the volume descriptor of %s: %s", store_url(s),
-		        store_last_error());
-		return r;
-	}
+	if (r == -ENOENT)
+		return why_r(r, ret_why, "%s holds no volume: make one with `curvefs format %s`",
+		             store_url(s), store_url(s));
+	if (r == -EFBIG)
+		return why_r(-EBADMSG, ret_why,
+		             "%s: %s is not a volume descriptor: it is larger than %d bytes", store_url(s),
+		             DESCRIPTOR_KEY, DESCRIPTOR_MAX);
+	if (r < 0)
+		return why_r(r, ret_why, "cannot read the volume descriptor of %s: %s", store_url(s),
+		             store_last_error());
 	wrong = descriptor_parse(text, length, ret, &r);
 	if (wrong)
-		say_why(ret_why, "%s: %s is not a usable volume descriptor: %s", store_url(s), DESCRIPTOR_KEY,
-		        wrong);
-	return r;
+		return why_r(r, ret_why, "%s: %s is not a usable volume descriptor: %s", store_url(s),
+		             DESCRIPTOR_KEY, wrong);
+	return 0;
 }
 
 int descriptor_write(struct store *s, const struct meta_volume *volume, char **ret_why)
@@ -130,11 +120,9 @@ int descriptor_write(struct store *s, const struct meta_volume *volume, char **r
 	int r;
 
 	if (!uuid_is_valid(volume->uuid) || !name_is_valid(volume->name) ||
-	    !chunk_size_is_valid(volume->chunk_size)) {
-		say_why(ret_why, "not a volume: uuid \"%s\", name \"%s\", chunk size %u", volume->uuid,
-		        volume->name, volume->chunk_size);
-		return -EINVAL;
-	}
+	    !chunk_size_is_valid(volume->chunk_size))
+		return why_r(-EINVAL, ret_why, "not a volume: uuid \"%s\", name \"%s\", chunk size %u",
+		             volume->uuid, volume->name, volume->chunk_size);
 	gmtime_r(&now, &tm);
 	strftime(created, sizeof(created), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	root = json_pack("{ss si ss ss si ss}", "magic", MAGIC, "version", VERSION, "uuid", volume->uuid,
@@ -146,9 +134,10 @@ int descriptor_write(struct store *s, const struct meta_volume *volume, char **r
 		return -ENOMEM;
 	r = store_put_new(s, DESCRIPTOR_KEY, text, strlen(text));
 	if (r == -EEXIST)
-		say_why(ret_why, "%s holds a volume already: %s is there", store_url(s), DESCRIPTOR_KEY);
-	else if (r < 0)
-		say_why(ret_why, "cannot write the volume descriptor to %s: %s", store_url(s),
-		        store_last_error());
-	return r;
+		return why_r(r, ret_why, "%s holds a volume already: %s is there", store_url(s),
+		             DESCRIPTOR_KEY);
+	if (r < 0)
+		return why_r(r, ret_why, "cannot write the volume descriptor to %s: %s", store_url(s),
+		             store_last_error());
+	return 0;
 }

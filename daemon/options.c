@@ -4,6 +4,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/version.h"
+#include "common/why.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -112,12 +113,7 @@ static const char *const ignored_names[] = {
 };
 static const char *const ignored_prefixes[] = {"x-", "X-", "comment="};
 
-#define refuse(ret_why, ...)                            \
-	({                                              \
-		if (asprintf(ret_why, __VA_ARGS__) < 0) \
-			*(ret_why) = NULL;              \
-		-EINVAL;                                \
-	})
+#define refuse(ret_why, ...) why_r(-EINVAL, ret_why, __VA_ARGS__)
 
 static bool is_one_of(const char *name, const char *const *names, size_t count)
 {

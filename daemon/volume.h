@@ -44,6 +44,10 @@ struct volume {
 	struct publish *publish;
 	struct kernel *kernel; /* NULL: BPF is off, and then why_no_bpf says why */
 	char *why_no_bpf;
+
+	/* Seconds that the kernel may keep what a reply says; set by volume_attach_kernel(). */
+	double attr_valid, entry_valid, negative_entry_valid;
+
 	_Atomic uint64_t requests[DAEMON_OP_COUNT];
 };
 
