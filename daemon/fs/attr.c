@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+/* GETATTR, SETATTR, STATFS. */
+#include "common/log.h"
+#include "daemon/attr.h"
+#include "daemon/data/data.h"
+#include "daemon/fs/fs.h"
+#include "daemon/kernel/publish.h"
+
+#include <errno.h>
+#include <time.h>
+
+#define STATFS_BLOCK 4096u
+#define STATFS_BYTES (1ull << 50)  /* what an object store holds has no end; df wants a number */
+#define STATFS_INODES (1ull << 40) /* ditto */
+
+void fs_reply_attr(fuse_req_t req, const struct volume *v, const struct meta_attr *attr)
+{
+	struct stat st;
+
+	attr_to_stat(attr, &st);
+	fuse_reply_attr(req, &st, v->attr_valid);
+}
+
+/*
+ * Valid replies:
+ *   fuse_reply_attr
+ *   fuse_reply_err
+ */
+void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct volume *v = fs_begin(req, DAEMON_OP_getattr);
+	struct meta_attr attr;
+	int r;
+
+	(void)fi;
+	r = publish_getattr(v->publish, ino, &attr);
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		fs_reply_attr(req, v, &attr);
+}
+
+/* What SETATTR asks for, in the metadata's terms. */
+static unsigned wanted(const struct stat *st, int to_set, struct meta_attr *ret)
+{
+	unsigned set = 0;
+	struct timespec now;
+
+	*ret = (struct meta_attr){};
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (to_set & FUSE_SET_ATTR_MODE) {
+		set |= META_SET_MODE;
+		ret->mode = st->st_mode & 07777;
+	}
+	if (to_set & FUSE_SET_ATTR_UID) {
+		set |= META_SET_UID;
+		ret->uid = st->st_uid;
+	}
+	if (to_set & FUSE_SET_ATTR_GID) {
+		set |= META_SET_GID;
+		ret->gid = st->st_gid;
+	}
+	if (to_set & FUSE_SET_ATTR_SIZE) {
+		set |= META_SET_SIZE;
+		ret->size = (uint64_t)st->st_size;
+	}
+	if (to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW)) {
+		set |= META_SET_ATIME;
+		ret->atime = to_set & FUSE_SET_ATTR_ATIME_NOW ? now : st->st_atim;
+	}
+	if (to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW)) {
+		set |= META_SET_MTIME;
+		ret->mtime = to_set & FUSE_SET_ATTR_MTIME_NOW ? now : st->st_mtim;
+	}
+	if (to_set & FUSE_SET_ATTR_CTIME) {
+		set |= META_SET_CTIME;
+		ret->ctime = st->st_ctim;
+	}
+	return set;
+}
+
+/*
+ * Data that is written but not committed brings its own mtime with the commit.
+ * A time set after the write must win (cp -p, tar): commit first.
+ */
+static int commit_pending(struct volume *v, uint64_t ino)
+{
+	struct meta_attr attr = {.ino = ino};
+	struct data_file *f;
+	int r;
+
+	if (!data_pending(v->data, &attr))
+		return 0;
+	r = data_file_get(v->data, ino, &f);
+	if (r < 0)
+		return r;
+	r = data_flush(f);
+	data_file_put(f);
+	return r < 0 ? fs_data_error(ino, "storing", r) : 0;
+}
+
+/*
+ * Valid replies:
+ *   fuse_reply_attr
+ *   fuse_reply_err
+ */
+void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, struct fuse_file_info *fi)
+{
+	struct volume *v = fs_begin(req, DAEMON_OP_setattr);
+	struct meta_attr attr, after;
+	unsigned set = wanted(st, to_set, &attr);
+	int r = 0;
+
+	(void)fi;
+	if (set & META_SET_SIZE && st->st_size < 0)
+		r = -EINVAL;
+	if (!r && set & (META_SET_MTIME | META_SET_CTIME))
+		r = commit_pending(v, ino);
+	if (!r && set & META_SET_SIZE)
+		r = data_truncate(v->data, ino, set, &attr, &after);
+	else if (!r && set)
+		r = meta_setattr(v->meta, ino, set, &attr, &after);
+
+	if (r < 0) {
+		publish_inode(v->publish, ino);
+		fuse_reply_err(req, -r);
+		return;
+	}
+	r = publish_getattr(v->publish, ino, &after);
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		fs_reply_attr(req, v, &after);
+}
+
+/*
+ * Valid replies:
+ *   fuse_reply_statfs
+ *   fuse_reply_err
+ */
+void fs_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct volume *v = fs_begin(req, DAEMON_OP_statfs);
+	struct meta_usage usage;
+	struct statvfs st = {
+		.f_bsize = STATFS_BLOCK,
+		.f_frsize = STATFS_BLOCK,
+		.f_namemax = META_NAME_MAX,
+	};
+	uint64_t used;
+
+	(void)ino;
+	meta_get_usage(v->meta, &usage);
+	used = usage.bytes / STATFS_BLOCK;
+	/* There is always room for as much again as anybody asks about. */
+	st.f_bfree = st.f_bavail = STATFS_BYTES / STATFS_BLOCK;
+	st.f_ffree = st.f_favail = STATFS_INODES;
+	if (used < st.f_bfree)
+		st.f_bfree = st.f_bavail = st.f_bfree - used;
+	if (usage.inodes < st.f_ffree)
+		st.f_ffree = st.f_favail = st.f_ffree - usage.inodes;
+	st.f_blocks = st.f_bfree + used;
+	st.f_files = st.f_ffree + usage.inodes;
+	fuse_reply_statfs(req, &st);
+}

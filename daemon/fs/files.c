@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Files: OPEN, CREATE, READ, WRITE, FLUSH, RELEASE, FSYNC, FALLOCATE. The handle is a struct data_file. */
+#include "common/log.h"
+#include "daemon/data/data.h"
+#include "daemon/fs/fs.h"
+#include "daemon/kernel/publish.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+static struct data_file *handle(const struct fuse_file_info *fi)
+{
+	return (struct data_file *)(uintptr_t)fi->fh;
+}
+
+static bool is_writable(const struct fuse_file_info *fi)
+{
+	return (fi->flags & O_ACCMODE) != O_RDONLY;
+}
+
+/*
+ * The page cache need not be dropped on open: only this mount changes the
+ * volume (its metadata has one user at a time), so the kernel saw every change pass.
+ */
+static void fill_open(struct fuse_file_info *fi, struct data_file *f)
+{
+	fi->fh = (uintptr_t)f;
+	fi->keep_cache = 1;
+	/* A close that has nothing to store need not ask. */
+	fi->noflush = !is_writable(fi);
+}
+
+/* open(O_TRUNC), which is a write(2) for the set-id bits; root keeps them, as with CAP_FSETID. */
+static int truncate_on_open(struct volume *v, uint64_t ino, uid_t uid)
+{
+	const struct meta_attr empty = {};
+	struct meta_attr after;
+	unsigned set = META_SET_SIZE | (uid ? META_SET_KILL_SUIDGID : 0);
+	int r;
+
+	r = data_truncate(v->data, ino, set, &empty, &after);
+	publish_inode(v->publish, ino);
+	return r < 0 ? fs_data_error(ino, "truncating", r) : 0;
+}
+
+/*
+ * Valid replies:
+ *   fuse_reply_open
+ *   fuse_reply_err
+ */
+void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct volume *v = fs_begin(req, DAEMON_OP_open);
+	struct data_file *f;
+	int r;
+
+	r = data_file_get(v->data, ino, &f);
+	if (r < 0) {
+		fuse_reply_err(req, -r);
+		return;
+	}
+	if (fi->flags & O_TRUNC) {
+		r = truncate_on_open(v, ino, fuse_req_ctx(req)->uid);
+		if (r < 0) {
+			data_file_put(f);
+			fuse_reply_err(req, -r);
+			return;
+		}
+	}
+	fill_open(fi, f);
+	/* The opener may be gone by now; then no RELEASE comes. */
+	if (fuse_reply_open(req, fi) == -ENOENT)
+		data_file_put(f);
+}
+
+/*
+ * Valid replies:
+ *   fuse_reply_create
+ *   fuse_reply_err
+ */
+void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+{
+	struct volume *v = fs_begin(req, DAEMON_OP_create);
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	const struct meta_cred cred = {.uid = ctx->uid, .gid = ctx->gid};
+	struct meta_attr attr, parent_attr;
+	struct fuse_entry_param entry;
+	struct data_file *f;
+	int r;
+
+	r = meta_create(v->meta, parent, name, &cred, S_IFREG | (mode & 07777), 0, NULL, &attr, &parent_attr);
+	if (r < 0) {
+		fs_publish_name(v, parent, name);
+		fuse_reply_err(req, -r);
+		return;
+	}
+	fs_publish_new(v, parent, name, &attr);
+	r = data_file_get(v->data, attr.ino, &f);
+	if (r < 0) {
+		fuse_reply_err(req, -r);
+		return;
+	}
+	fill_open(fi, f);
+	fs_fill_entry(v, &attr, &entry);
+	if (fuse_reply_create(req, &entry, fi) == -ENOENT)
+		data_file_put(f);
+}
+
+/* ---- data ---- */
+
+/* Each serving thread keeps one buffer for READ replies: a fresh one would be mapped and faulted in each
+ * time. */
+struct read_buffer {
+	size_t size;
+	char data[];
+};
+
+static pthread_key_t read_buffer_key;
+static pthread_once_t read_buffer_once = PTHREAD_ONCE_INIT;
+
+static void read_buffer_init(void)
+{
+	if (pthread_key_create(&read_buffer_key, free) != 0)
+		abort();
+}
+
+static char *read_buffer(size_t size)
+{
+	struct read_buffer *b;
+
+	pthread_once(&read_buffer_once, read_buffer_init);
+	b = pthread_getspecific(read_buffer_key);
+	if (b && b->size >= size)
+		return b->data;
+	free(b);
+	b = malloc(sizeof(*b) + size);
+	if (b)
+		b->size = size;
+	pthread_setspecific(read_buffer_key, b);
+	return b ? b->data : NULL;
+}
+
+/*
+ * Valid replies:
+ *   fuse_reply_buf
+ *   fuse_reply_err
+ */
+void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	char *buffer;
+	ssize_t n;
+
+	fs_begin(req, DAEMON_OP_read);
+	buffer = read_buffer(size);
+	if (!buffer) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	n = offset < 0 ? -EINVAL : data_read(handle(fi), (uint64_t)offset, size, buffer);
+	if (n < 0)
+		fuse_reply_err(req, -fs_data_error(ino, "reading", (int)n));
+	else
+		fuse_reply_buf(req, buffer, (size_t)n);
+}
+
+/*
+ * Valid replies:
+ *   fuse_reply_write
+ *   fuse_reply_err
+ */
+void fs_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
+              struct fuse_file_info *fi)
+{
+	/* What comes out of a memory mapping has its place, whatever the descriptor was opened with. */
+	bool append = fi->flags & O_APPEND && !fi->writepage;
+	int r;
+
+	fs_begin(req, DAEMON_OP_write);
+	if (offset < 0 || offset > INT64_MAX - (off_t)size)
+		r = -EFBIG;
+	else
+		r = data_write(handle(fi), (uint64_t)offset, size, data, append);
+	if (r < 0)
+		fuse_reply_err(req, -fs_data_error(ino, "writing", r));
+	else
+		fuse_reply_write(req, size);
+}
+
+static int flush(struct fuse_file_info *fi, uint64_t ino)
+{
+	int r = data_flush(handle(fi));
+
+	return r < 0 ? fs_data_error(ino, "storing", r) : 0;
+}
+
+/*
+ * close(2): returns after the data is in the object store and committed.
+ *
+ * Valid replies:
+ *   fuse_reply_err
+ */
+void fs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	fs_begin(req, DAEMON_OP_flush);
+	fs_reply_result(req, is_writable(fi) ? flush(fi, ino) : 0);
+}
+
+/*
+ * The last reference is gone. A shared mapping may have written after the last close.
+ *
+ * Valid replies:
+ *   fuse_reply_err
+ */
+void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	int r = 0;
+
+	fs_begin(req, DAEMON_OP_release);
+	if (is_writable(fi))
+		r = flush(fi, ino);
+	data_file_put(handle(fi));
+	fs_reply_result(req, r);
+}
+
+/*
+ * Valid replies:
+ *   fuse_reply_err
+ */
+void fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct volume *v = fs_begin(req, DAEMON_OP_fsync);
+	int r;
+
+	r = flush(fi, ino);
+	/* Modes and times of a file without new data. */
+	if (!r && !datasync)
+		r = meta_sync(v->meta);
+	fs_reply_result(req, r);
+}
+
+/*
+ * Plain and FALLOC_FL_KEEP_SIZE only: there is nothing to reserve in an object store, so they are about the
+ * size.
+ *
+ * Valid replies:
+ *   fuse_reply_err
+ */
+void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+                  struct fuse_file_info *fi)
+{
+	struct volume *v = fs_begin(req, DAEMON_OP_fallocate);
+	struct meta_attr attr, after;
+	int r;
+
+	(void)fi;
+	if (mode & ~FALLOC_FL_KEEP_SIZE) {
+		fuse_reply_err(req, EOPNOTSUPP);
+		return;
+	}
+	if (offset < 0 || length <= 0 || offset > INT64_MAX - length) {
+		fuse_reply_err(req, EINVAL);
+		return;
+	}
+	/* The kernel holds the inode's lock: nobody writes in between. */
+	r = publish_getattr(v->publish, ino, &attr);
+	if (!r && !mode && (uint64_t)(offset + length) > attr.size) {
+		attr.size = (uint64_t)(offset + length);
+		r = data_truncate(v->data, ino, META_SET_SIZE, &attr, &after);
+	}
+	publish_inode(v->publish, ino);
+	fs_reply_result(req, r);
+}

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/volume.h"
+
+#include "cache/cache.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/why.h"
+#include "daemon/data/data.h"
+#include "daemon/descriptor.h"
+#include "daemon/kernel/kernel.h"
+#include "daemon/kernel/publish.h"
+#include "daemon/meta/meta.h"
+#include "daemon/store/store.h"
+
+#include <math.h>
+#include <sys/stat.h>
+
+#define META_BASE_DIR "/var/lib/curvefs"
+#define CACHE_BASE_DIR "/var/cache/curvefs"
+
+/* ---- what the parts call each other for ----
+ *
+ * The cache is opened before publish, which asks it, and data after both; so
+ * each of these may come before its target is there, and then there is nothing published yet.
+ */
+
+static bool volume_pending(void *arg, struct meta_attr *attr)
+{
+	struct volume *v = arg;
+
+	return v->data && data_pending(v->data, attr);
+}
+
+static void volume_before_drop(void *arg, uint64_t ino, uint64_t first_chunk, uint64_t last_chunk)
+{
+	struct volume *v = arg;
+
+	if (v->publish)
+		publish_before_drop(v->publish, ino, first_chunk, last_chunk);
+}
+
+static void volume_will_write(void *arg, uint64_t ino)
+{
+	publish_will_write(((struct volume *)arg)->publish, ino);
+}
+
+static void volume_changed(void *arg, uint64_t ino, uint64_t offset, uint64_t length)
+{
+	struct volume *v = arg;
+
+	if (length)
+		publish_data(v->publish, ino, offset, length);
+	else
+		publish_inode(v->publish, ino);
+}
+
+static void volume_forgotten(void *arg, uint64_t ino)
+{
+	publish_forget(((struct volume *)arg)->publish, ino);
+}
+
+/* ---- opening ---- */
+
+static int volume_open_store(struct volume *v, char **ret_why)
+{
+	const struct options *o = v->options;
+	const struct store_options options = {
+		.endpoint_url = o->endpoint_url,
+		.region = o->region,
+		.timeout_s = o->get_timeout_s,
+		.retries = o->retries,
+	};
+
+	return store_open(o->source, &options, &v->store, ret_why);
+}
+
+static int volume_open_meta(struct volume *v, const struct meta_volume *descriptor, char **ret_why)
+{
+	_cleanup_free_ char *default_dir = NULL;
+	const char *dir = v->options->meta_dir;
+	const struct meta_volume *found;
+	int r;
+
+	if (!dir) {
+		if (asprintf(&default_dir, "%s/%s", META_BASE_DIR, descriptor->uuid) < 0) {
+			default_dir = NULL;
+			return -ENOMEM;
+		}
+		dir = default_dir;
+	}
+	r = meta_open(dir, &v->meta, ret_why);
+	if (r == -ENOENT) {
+		free(*ret_why);
+		return why_r(r, ret_why,
+		             "%s holds no metadata of the volume in %s: give the --meta-dir that it was "
+		             "formatted with",
+		             dir, v->options->source);
+	}
+	if (r < 0)
+		return r;
+	found = meta_volume(v->meta);
+	if (strcmp(found->uuid, descriptor->uuid) != 0)
+		return why_r(-EINVAL, ret_why,
+		             "%s holds the metadata of another volume (%s \"%s\"), %s is %s \"%s\"", dir,
+		             found->uuid, found->name, v->options->source, descriptor->uuid,
+		             descriptor->name);
+	if (found->chunk_size != descriptor->chunk_size)
+		return why_r(-EINVAL, ret_why, "chunk size: %u in the metadata, %u in the descriptor",
+		             found->chunk_size, descriptor->chunk_size);
+	return 0;
+}
+
+/* A cache asked for must be there; without one, everything works and is slower. */
+static int volume_open_cache(struct volume *v, char **ret_why)
+{
+	_cleanup_free_ char *default_dir = NULL, *why = NULL;
+	const struct options *o = v->options;
+	const char *uuid = meta_volume(v->meta)->uuid;
+	struct cache_options options = {
+		.dir = o->cache_dir,
+		.max_bytes = o->cache_size,
+		.free_space_ratio = o->free_space_ratio,
+		.volume_uuid = uuid,
+		.before_drop = volume_before_drop,
+		.before_drop_arg = v,
+	};
+	int r;
+
+	if (!options.dir) {
+		if (asprintf(&default_dir, "%s/%s", CACHE_BASE_DIR, uuid) < 0) {
+			default_dir = NULL;
+			return -ENOMEM;
+		}
+		options.dir = default_dir;
+		mkdir(CACHE_BASE_DIR, 0700); /* if that fails, cache_open() says it */
+	}
+	r = cache_open(&options, &v->cache, &why);
+	if (r < 0 && o->cache_dir)
+		return why_r(r, ret_why, "cannot use the cache directory %s: %s", options.dir,
+		             why ? why : strerror(-r));
+	if (r < 0)
+		log_warning("no data cache: cannot use %s: %s", options.dir, why ? why : strerror(-r));
+	return 0;
+}
+
+static int volume_open_data(struct volume *v)
+{
+	const struct options *o = v->options;
+	const struct data_options options = {
+		.memory_bytes = o->buffer_size,
+		.uploads = o->max_uploads,
+		.downloads = o->max_downloads,
+		.read_ahead = o->read_ahead,
+		.read_only = o->read_only,
+	};
+	const struct data_hooks hooks = {
+		.will_write = volume_will_write,
+		.changed = volume_changed,
+		.forgotten = volume_forgotten,
+		.arg = v,
+	};
+
+	return data_open(v->meta, v->store, v->cache, &options, &hooks, &v->data);
+}
+
+static int volume_open_parts(struct volume *v, char **ret_why)
+{
+	struct publish_source source = {.pending = volume_pending, .arg = v};
+	struct meta_volume descriptor;
+	int r;
+
+	r = volume_open_store(v, ret_why);
+	if (r < 0)
+		return r;
+	r = descriptor_read(v->store, &descriptor, ret_why);
+	if (r < 0)
+		return r;
+	r = volume_open_meta(v, &descriptor, ret_why);
+	if (r < 0)
+		return r;
+	r = volume_open_cache(v, ret_why);
+	if (r < 0)
+		return r;
+	source.meta = v->meta;
+	source.cache = v->cache;
+	r = publish_new(&source, NULL, &v->publish);
+	if (r < 0)
+		return r;
+	r = volume_open_data(v);
+	if (r < 0)
+		return r;
+	if (!v->options->read_only) {
+		r = data_reap_orphans(v->data);
+		if (r < 0)
+			return why_r(r, ret_why, "cannot delete the orphans of an earlier mount: %s",
+			             strerror(-r));
+	}
+	return 0;
+}
+
+int volume_open(const struct options *options, struct volume **ret, char **ret_why)
+{
+	struct volume *v = calloc(1, sizeof(*v));
+	int r;
+
+	if (!v)
+		return -ENOMEM;
+	v->options = options;
+	r = volume_open_parts(v, ret_why);
+	if (r < 0) {
+		volume_close(v);
+		return r;
+	}
+	*ret = v;
+	return 0;
+}
+
+/* ---- the kernel side ---- */
+
+static double seconds_or(double given, double otherwise)
+{
+	return isnan(given) ? otherwise : given;
+}
+
+/* With BPF every question is asked again: the answer costs little, and is never old. */
+static void volume_set_validities(struct volume *v, bool bpf)
+{
+	const struct options *o = v->options;
+	double otherwise = bpf ? 0 : 1;
+
+	v->attr_valid = seconds_or(o->attr_cache, otherwise);
+	v->entry_valid = seconds_or(o->entry_cache, otherwise);
+	v->negative_entry_valid = seconds_or(o->negative_entry_cache, otherwise);
+}
+
+static uint64_t to_ns(double seconds)
+{
+	return (uint64_t)(seconds * 1e9); /* options_parse() limits it to a year */
+}
+
+static int volume_open_kernel(struct volume *v, int fuse_fd, const char *pin_dir, char **ret_why)
+{
+	struct kernel_options options = {.pin_dir = pin_dir, .max_entries = v->options->bpf_max_entries};
+	int r;
+
+	r = kernel_probe(ret_why);
+	if (r < 0)
+		return r;
+	volume_set_validities(v, true);
+	options.config = (struct extfuse_config){
+		.entry_valid_ns = to_ns(v->entry_valid),
+		.negative_valid_ns = to_ns(v->negative_entry_valid),
+		.attr_valid_ns = to_ns(v->attr_valid),
+		.events = 1,
+	};
+	return kernel_open(&options, fuse_fd, &v->kernel, ret_why);
+}
+
+int volume_attach_kernel(struct volume *v, int fuse_fd, const char *pin_dir, char **ret_why)
+{
+	_cleanup_free_ char *why = NULL;
+	int r;
+
+	if (v->options->bpf_cache == BPF_CACHE_OFF) {
+		volume_set_validities(v, false);
+		v->why_no_bpf = strdup("--bpf-cache=off");
+		return v->why_no_bpf ? 0 : -ENOMEM;
+	}
+	r = volume_open_kernel(v, fuse_fd, pin_dir, &why);
+	if (!r) {
+		publish_set_kernel(v->publish, v->kernel);
+		return 0;
+	}
+	if (!why)
+		why = strdup(strerror(-r));
+	if (v->options->bpf_cache == BPF_CACHE_REQUIRE)
+		return why_r(r, ret_why, "--bpf-cache: %s", why);
+	volume_set_validities(v, false);
+	log_info("BPF cache off: %s", why);
+	v->why_no_bpf = TAKE_PTR(why);
+	return 0;
+}
+
+/* ---- closing ---- */
+
+int volume_close(struct volume *v)
+{
+	int r = 0, q;
+
+	if (!v)
+		return 0;
+	if (v->data) {
+		r = data_close(v->data); /* publishes what it commits, so the rest must be there */
+		if (r < 0)
+			log_error("data written last could not be stored: %s", strerror(-r));
+		v->data = NULL;
+	}
+	if (v->publish)
+		publish_set_kernel(v->publish, NULL);
+	if (v->kernel)
+		kernel_close(v->kernel);
+	/* Before publish: the cache's own threads call it until they are stopped. */
+	if (v->cache)
+		cache_close(v->cache);
+	if (v->publish)
+		publish_free(v->publish);
+	if (v->meta) {
+		q = meta_sync(v->meta);
+		if (q < 0)
+			log_error("metadata could not be made durable: %s", strerror(-q));
+		r = r ? r : q;
+		meta_close(v->meta);
+	}
+	if (v->store)
+		store_close(v->store);
+	free(v->why_no_bpf);
+	free(v);
+	return r;
+}
