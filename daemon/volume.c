@@ -18,25 +18,14 @@
 #define META_BASE_DIR "/var/lib/curvefs"
 #define CACHE_BASE_DIR "/var/cache/curvefs"
 
-/* ---- what the parts call each other for ----
- *
- * The cache is opened before publish, which asks it, and data after both; so
- * each of these may come before its target is there, and then there is nothing published yet.
- */
+/* ---- what the parts call each other for ---- */
 
+/* Publish is there before data is; then nothing is pending. */
 static bool volume_pending(void *arg, struct meta_attr *attr)
 {
 	struct volume *v = arg;
 
 	return v->data && data_pending(v->data, attr);
-}
-
-static void volume_before_drop(void *arg, uint64_t ino, uint64_t first_chunk, uint64_t last_chunk)
-{
-	struct volume *v = arg;
-
-	if (v->publish)
-		publish_before_drop(v->publish, ino, first_chunk, last_chunk);
 }
 
 static void volume_will_write(void *arg, uint64_t ino)
@@ -121,8 +110,8 @@ static int volume_open_cache(struct volume *v, char **ret_why)
 		.max_bytes = o->cache_size,
 		.free_space_ratio = o->free_space_ratio,
 		.volume_uuid = uuid,
-		.before_drop = volume_before_drop,
-		.before_drop_arg = v,
+		.before_drop = publish_before_drop,
+		.before_drop_arg = v->publish,
 	};
 	int r;
 
@@ -178,14 +167,14 @@ static int volume_open_parts(struct volume *v, char **ret_why)
 	r = volume_open_meta(v, &descriptor, ret_why);
 	if (r < 0)
 		return r;
-	r = volume_open_cache(v, ret_why);
-	if (r < 0)
-		return r;
 	source.meta = v->meta;
-	source.cache = v->cache;
 	r = publish_new(&source, NULL, &v->publish);
 	if (r < 0)
 		return r;
+	r = volume_open_cache(v, ret_why);
+	if (r < 0)
+		return r;
+	publish_set_cache(v->publish, v->cache);
 	r = volume_open_data(v);
 	if (r < 0)
 		return r;

@@ -30,16 +30,16 @@ void fs_publish_new(struct volume *v, uint64_t parent, const char *name, struct 
 {
 	struct meta_attr now;
 
-	publish_inode(v->publish, parent);
 	/* Should the name be gone or another's already, the answer is what the commit made. */
 	if (!publish_lookup(v->publish, parent, name, &now) && now.ino == attr->ino)
 		*attr = now;
+	publish_inode(v->publish, parent); /* last: a dentry that finds no room takes it away */
 }
 
 void fs_publish_name(struct volume *v, uint64_t parent, const char *name)
 {
-	publish_inode(v->publish, parent);
 	publish_name(v->publish, parent, name);
+	publish_inode(v->publish, parent);
 }
 
 /* "." and ".." are asked for by whoever opens by file handle (NFS); they are no names to publish. */
