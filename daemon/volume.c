@@ -284,13 +284,16 @@ int volume_close(struct volume *v)
 			log_error("data written last could not be stored: %s", strerror(-r));
 		v->data = NULL;
 	}
+	/*
+	 * Until the kernel side is detached, somebody with a file still open may read in the kernel. So the
+	 * cache, whose own threads evict, ends before: up to then what it drops leaves the maps first.
+	 */
+	if (v->cache)
+		cache_close(v->cache);
 	if (v->publish)
 		publish_set_kernel(v->publish, NULL);
 	if (v->kernel)
 		kernel_close(v->kernel);
-	/* Before publish: the cache's own threads call it until they are stopped. */
-	if (v->cache)
-		cache_close(v->cache);
 	if (v->publish)
 		publish_free(v->publish);
 	if (v->meta) {
