@@ -150,16 +150,18 @@ static char *read_buffer(size_t size)
  */
 void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
-	char *buffer;
+	struct volume *v = fs_begin(req, DAEMON_OP_read);
+	char *buffer = read_buffer(size);
 	ssize_t n;
 
-	fs_begin(req, DAEMON_OP_read);
-	buffer = read_buffer(size);
 	if (!buffer) {
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
 	n = offset < 0 ? -EINVAL : data_read(handle(fi), (uint64_t)offset, size, buffer);
+	/* That this came here means that the kernel does not know what is cached of it, or not any more. */
+	if (n > 0)
+		publish_data(v->publish, ino, (uint64_t)offset, (uint64_t)n);
 	if (n < 0)
 		fuse_reply_err(req, -fs_data_error(ino, "reading", (int)n));
 	else
