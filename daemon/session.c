@@ -6,6 +6,7 @@
 #include "common/why.h"
 #include "daemon/ctl/ctl.h"
 #include "daemon/fs/fs.h"
+#include "daemon/mountinfo.h"
 #include "daemon/options.h"
 #include "daemon/volume.h"
 
@@ -95,55 +96,9 @@ static int session_mount(struct session *s, char **ret_why)
 	return 0;
 }
 
-/* ---- which device number the mount has ----
- *
- * Not by stat(): this process would have to answer the question that it waits for.
- */
+/* ---- around them ---- */
 
-/* mountinfo writes blanks, tabs, newlines and backslashes as three octal digits. */
-static bool path_is(const char *escaped, size_t length, const char *path)
-{
-	for (size_t i = 0; i < length; path++) {
-		char c = escaped[i];
-
-		if (c == '\\' && i + 3 < length) {
-			c = (char)((escaped[i + 1] - '0') << 6 | (escaped[i + 2] - '0') << 3 |
-			           (escaped[i + 3] - '0'));
-			i += 4;
-		} else {
-			i++;
-		}
-		if (c != *path)
-			return false;
-	}
-	return !*path;
-}
-
-int session_find_minor(const char *mountinfo, const char *mountpoint, unsigned *ret_minor)
-{
-	int r = -ENOENT;
-
-	/* 36 35 98:0 /root /mount/point options [optional fields...] - type source options */
-	for (const char *line = mountinfo; *line; line += *line == '\n') {
-		size_t length = strcspn(line, "\n");
-		unsigned minor;
-		int at = 0, end = 0;
-		const char *type;
-
-		if (sscanf(line, "%*u %*u %*u:%u %*s %n%*s%n", &minor, &at, &end) == 1 && end &&
-		    (size_t)end <= length && path_is(line + at, (size_t)(end - at), mountpoint)) {
-			type = memmem(line + end, length - (size_t)end, " - fuse.curvefs ", 16);
-			/* The last one lies on top. */
-			if (type) {
-				*ret_minor = minor;
-				r = 0;
-			}
-		}
-		line += length;
-	}
-	return r;
-}
-
+/* Not by stat(): this process would have to answer the question that it waits for. */
 static int own_minor(const struct options *o, unsigned *ret_minor)
 {
 	_cleanup_fclose_ FILE *f = fopen("/proc/self/mountinfo", "re");
@@ -156,10 +111,8 @@ static int own_minor(const struct options *o, unsigned *ret_minor)
 	length = getdelim(&text, &size, '\0', f);
 	if (length < 0)
 		return -EIO;
-	return session_find_minor(text, o->mountpoint, ret_minor);
+	return mountinfo_find_minor(text, o->mountpoint, ret_minor);
 }
-
-/* ---- around them ---- */
 
 static int session_start(struct session *s, char **ret_why)
 {

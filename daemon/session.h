@@ -19,10 +19,4 @@ typedef void (*session_ready_fn)(void *arg);
  */
 int session_run(const struct options *options, session_ready_fn ready, void *arg, char **ret_why);
 
-/**
- * The device minor of the FUSE mount at @p mountpoint, from the text of /proc/self/mountinfo.
- * @return 0 or -ENOENT.
- */
-int session_find_minor(const char *mountinfo, const char *mountpoint, unsigned *ret_minor);
-
 #endif
