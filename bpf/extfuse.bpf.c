@@ -1,20 +1,102 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "stats.bpf.h"
+/*
+ * extfuse: answers to FUSE requests out of maps, inside the kernel.
+ *
+ * 1. Where this runs.  The module extfuse.ko stops a request of the mount that
+ *    this object is attached to at the door of fs/fuse, before it is queued for
+ *    the daemon, takes it apart and calls extfuse_request(); for read(2) on a
+ *    regular file it calls extfuse_read() before the page cache is asked.  Both
+ *    run in the caller's context, under RCU, and cannot sleep.
+ *
+ * 2. What they answer.  A verdict: PASS (as if nothing of this were here), REPLY
+ *    (the context holds the answer), BACKING (do this read on that cache file).
+ *    A program does no I/O; the module does it after the program returned.
+ *
+ * 3. What is true.  An entry in a map means that the daemon, asked now, would
+ *    answer exactly this.  The daemon writes entries, before it replies to the
+ *    request that made them true; nobody guesses.  No entry, an expired one or
+ *    one of another generation is never an error and never an answer: PASS.
+ *
+ * 4. What changes.  A mutating request drops what it touches on its way to the
+ *    daemon.  A publisher that read the truth before such a drop must not put it
+ *    back after: each drop moves a counter (map "epoch") first, and a publisher
+ *    that finds it moved takes its entry out again.  See mutate.bpf.h.
+ *
+ * 5. Names.  Of the names that people use few are longer than 40 bytes, so those
+ *    have a map of their own; the hit path for the others copies five words.
+ *
+ * 6. Permissions.  The mounts served have default_permissions: the kernel checks
+ *    the caller against the mode and owner that are answered here.
+ *
+ * 7. Numbers.  Each path counts one outcome (map "stats").  Only drops write a
+ *    ring record, hits never do; a record lost loses nothing, since the maps are
+ *    the truth and the ring an alarm clock.
+ */
+#include "getattr.bpf.h"
+#include "lookup.bpf.h"
+#include "mutate.bpf.h"
+#include "read.bpf.h"
+
+#define FUSE_TMPFILE_OP 51 /* by number: not in every kernel's enum fuse_opcode */
+#define FUSE_COPY_FILE_RANGE_64_OP 53
 
 SEC("struct_ops/extfuse_request")
 int BPF_PROG(extfuse_request, struct extfuse_request *req)
 {
-	if (mount_config.events)
+	switch (req->opcode) {
+	case FUSE_LOOKUP:
+		return do_lookup(req);
+	case FUSE_GETATTR:
+		return do_getattr(req);
+	case FUSE_SETATTR:
+		return do_inode(ctx, req->nodeid, EXTFUSE_OP_SETATTR);
+	case FUSE_MKNOD:
+		return do_name(ctx, req, EXTFUSE_OP_MKNOD);
+	case FUSE_MKDIR:
+		return do_name(ctx, req, EXTFUSE_OP_MKDIR);
+	case FUSE_UNLINK:
+		return do_name(ctx, req, EXTFUSE_OP_UNLINK);
+	case FUSE_RMDIR:
+		return do_name(ctx, req, EXTFUSE_OP_RMDIR);
+	case FUSE_SYMLINK:
+		return do_name(ctx, req, EXTFUSE_OP_SYMLINK);
+	case FUSE_RENAME:
+	case FUSE_RENAME2:
+		return do_rename(ctx, req);
+	case FUSE_LINK:
+		return do_link(ctx, req);
+	case FUSE_OPEN:
+		return do_open(ctx, req);
+	case FUSE_CREATE:
+		return do_name(ctx, req, EXTFUSE_OP_CREATE);
+	case FUSE_TMPFILE_OP: /* puts no name into the directory */
+		return do_inode(ctx, req->nodeid, EXTFUSE_OP_TMPFILE);
+	case FUSE_WRITE:
+		return do_inode(ctx, req->nodeid, EXTFUSE_OP_WRITE);
+	case FUSE_FALLOCATE:
+		return do_inode(ctx, req->nodeid, EXTFUSE_OP_FALLOCATE);
+	case FUSE_COPY_FILE_RANGE:
+	case FUSE_COPY_FILE_RANGE_64_OP:
+		return do_inode(ctx, req->nodeid2, EXTFUSE_OP_COPY_FILE_RANGE);
+	case FUSE_SETXATTR: /* a POSIX ACL changes the mode, any attribute the change time */
+		return do_inode(ctx, req->nodeid, EXTFUSE_OP_SETXATTR);
+	case FUSE_REMOVEXATTR:
+		return do_inode(ctx, req->nodeid, EXTFUSE_OP_REMOVEXATTR);
+	case FUSE_IOCTL: /* flags, project ids, encryption: may change anything of the inode */
+		return do_inode(ctx, req->nodeid, EXTFUSE_OP_OTHER);
+	default:
 		count(EXTFUSE_OP_OTHER, EXTFUSE_PASS);
-	return EXTFUSE_V_PASS;
+		return EXTFUSE_V_PASS;
+	}
 }
 
 SEC("struct_ops/extfuse_read")
 int BPF_PROG(extfuse_read, struct extfuse_read *rd)
 {
-	return EXTFUSE_V_PASS;
+	return do_read(rd);
 }
 
+/* The daemon sets fuse_fd and device_fd before it loads the object. */
 SEC(".struct_ops.link")
 struct extfuse_ops extfuse = {
 	.request = (void *)extfuse_request,

@@ -2,19 +2,161 @@
 #ifndef EXTFUSE_H
 #define EXTFUSE_H
 
+/*
+ * Inside of extfuse.ko, in the order a request meets it:
+ *
+ *   hook.c     ftrace on two entries of fs/fuse: is this connection served?
+ *   request.c  a request in its wire form -> struct extfuse_request -> verdict -> answer
+ *   read.c     read(2) -> struct extfuse_read -> verdict -> I/O on a backing file
+ *   backing.c  files that the daemon registered for that I/O
+ *   device.c   /dev/extfuse: registers them, and the barrier
+ *   ops.c      struct_ops type "extfuse_ops": who is served, by which programs
+ *
+ * Lifetimes.  An instance (one served connection) is found under RCU and freed
+ * a grace period after it was unregistered.  A backing file is found, and read,
+ * within an SRCU section of its device; the section begins before the verdict,
+ * so that waiting for the section (the barrier) waits for every read that a map
+ * entry deleted before could still have sent to that file.  In such a section
+ * nothing may wait for a daemon, which may be waiting for the barrier: user
+ * pages are not faulted in and the original function is not called.
+ */
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/bpf.h>
+#include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/idr.h>
 #include <linux/ioctl.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/rbtree.h>
+#include <linux/rculist.h>
 #include <linux/refcount.h>
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
+#include <linux/srcu.h>
 #include <linux/types.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+#include <linux/hash.h>
 #include <uapi/linux/fuse.h>
 #include "extfuse_abi.h"
 #include "fuse_layout.h"
+
+#ifndef CONFIG_X86_64
+#error "only x86-64 so far: hook.c writes argument registers"
+#endif
+
+/* Left uninitialised although the kernel is built to clear every local: for large ones on hot paths. */
+#define EXTFUSE_UNINIT __attribute__((uninitialized))
+
+/* ---- device.c, backing.c ---- */
+
+/* An open /dev/extfuse; instances hold references, too, which see no more ids once the file is closed. */
+struct extfuse_dev {
+	refcount_t refs;
+	struct srcu_struct srcu; /* from before a read's verdict until its I/O has ended */
+	struct xarray backing;   /* id -> struct extfuse_backing; read within srcu */
+	atomic_t backings;       /* entries in it */
+};
+
+struct extfuse_backing {
+	struct extfuse_dev *dev; /* no reference: the device outlives its entries */
+	struct file *file;
+	const struct cred *cred; /* who registered it; reads are done in this name */
+	struct rcu_head rcu;
+};
+
+extern const struct file_operations extfuse_dev_fops;
+int extfuse_device_init(void);
+void extfuse_device_exit(void);
+struct extfuse_dev *extfuse_dev_new(void); /* or ERR_PTR; one reference */
+void extfuse_dev_put(struct extfuse_dev *dev);
+
+/* A file registered under a new id, or a negative errno: EBADF no such descriptor or not open for reading,
+ * EINVAL not a regular file, or one on FUSE. */
+int extfuse_backing_add(struct extfuse_dev *dev, int fd, u64 *ret_id);
+int extfuse_backing_del(struct extfuse_dev *dev, u64 id); /* or ENOENT; does not wait for readers */
+void extfuse_backing_del_all(struct extfuse_dev *dev);
+
+/* ---- ops.c ---- */
+
+/* A served connection. */
+struct extfuse_inst {
+	struct hlist_node node;
+	struct fuse_conn *fc;
+	struct extfuse_dev *dev;
+	const struct extfuse_ops *ops; /* in the struct_ops map: RCU keeps programs and map while they run */
+	struct bpf_link *link; /* by which it is unregistered */
+	struct work_struct free;
+};
+
+#define EXTFUSE_TABLE_BITS 6
+extern struct hlist_head extfuse_table[1 << EXTFUSE_TABLE_BITS];
+
+static inline struct hlist_head *extfuse_bucket(const struct fuse_conn *fc)
+{
+	return &extfuse_table[hash_ptr(fc, EXTFUSE_TABLE_BITS)];
+}
+
+/* All that a connection without an instance pays. */
+static __always_inline bool extfuse_maybe_served(const struct fuse_conn *fc)
+{
+	return unlikely(READ_ONCE(extfuse_bucket(fc)->first));
+}
+
+/* Within rcu_read_lock().  NULL too while the connection is not (or no longer) up: fs/fuse knows the errno. */
+static __always_inline struct extfuse_inst *extfuse_find(const struct fuse_conn *fc)
+{
+	struct extfuse_inst *inst;
+
+	hlist_for_each_entry_rcu(inst, extfuse_bucket(fc), node) {
+		if (inst->fc == fc)
+			return READ_ONCE(fc->connected) && READ_ONCE(fc->initialized) ? inst : NULL;
+	}
+	return NULL;
+}
+
+int extfuse_ops_init(void);
+void extfuse_ops_exit(void);
+
+/* ---- request.c ---- */
+
+/* True: answered, *ret_result is what __fuse_simple_request() shall return. */
+bool extfuse_answer(struct fuse_conn *fc, struct fuse_args *args, long *ret_result);
+
+/* ---- read.c ---- */
+
+enum extfuse_how {
+	EXTFUSE_HOW_ORIGINAL, /* let fuse_file_read_iter() do it */
+	EXTFUSE_HOW_EOF,      /* the answer is 0 */
+	EXTFUSE_HOW_BACKING,  /* extfuse_read_backing() with what is in struct extfuse_io */
+};
+
+/* A verdict to be carried out; the SRCU section of backing->dev is still open. */
+struct extfuse_io {
+	struct extfuse_backing *backing;
+	u64 offset; /* in the backing file */
+	u64 count;  /* bytes to read, > 0 */
+	long srcu;  /* index of the section */
+};
+
+enum extfuse_how extfuse_decide(struct kiocb *iocb, struct iov_iter *to, u32 flags, struct extfuse_io *ret_io);
+ssize_t extfuse_read_backing(struct kiocb *iocb, struct iov_iter *to, struct extfuse_backing *backing, u64 offset,
+			     u64 count, long srcu);
+/* Tasks that are in the original function with a frame of this module below it. */
+extern struct srcu_struct extfuse_frames;
+
+static inline struct fuse_inode *extfuse_inode(struct inode *inode)
+{
+	return container_of(inode, struct fuse_inode, inode);
+}
+
+/* ---- hook.c ---- */
+
+int extfuse_hook_init(void);
+void extfuse_hook_exit(void);
 
 #endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* LOOKUP: two map entries, the name's and its inode's, make one fuse_entry_out. */
+#ifndef EXTFUSE_LOOKUP_BPF_H
+#define EXTFUSE_LOOKUP_BPF_H
+
+#include "entries.bpf.h"
+#include "stats.bpf.h"
+
+#define ENOENT 2
+
+/* "." and "..", asked for by an NFS server for a node id that the kernel has forgotten: no map has these. */
+static __always_inline bool is_dot(const struct extfuse_request *req)
+{
+	return req->name[0] == '.' && (req->name_len == 1 || (req->name_len == 2 && req->name[1] == '.'));
+}
+
+/*
+ * Known to be absent.  With a validity the kernel keeps a negative dentry for so
+ * long; without one it must keep none, and -ENOENT is the answer that says so.
+ */
+static __always_inline int absent(struct extfuse_request *req)
+{
+	count(EXTFUSE_OP_LOOKUP, EXTFUSE_NEGATIVE);
+	if (mount_config.negative_valid_ns) {
+		req->out.entry.nodeid = 0;
+		req->out.entry.entry_valid = mount_config.negative_valid_ns / NSEC_PER_SEC;
+		req->out.entry.entry_valid_nsec = mount_config.negative_valid_ns % NSEC_PER_SEC;
+		req->out_len = sizeof(req->out.entry);
+	} else {
+		req->error = -ENOENT;
+	}
+	return EXTFUSE_V_REPLY;
+}
+
+static __always_inline int do_lookup(struct extfuse_request *req)
+{
+	struct extfuse_dentry_key key;
+	struct extfuse_dentry *d;
+	struct extfuse_inode *i;
+	__u64 ino;
+
+	if (is_dot(req) || req->out_max < sizeof(req->out.entry)) {
+		count(EXTFUSE_OP_LOOKUP, EXTFUSE_PASS);
+		return EXTFUSE_V_PASS;
+	}
+	if (req->name_len <= EXTFUSE_NAME_SHORT) {
+		short_key(&key, req->nodeid, req->name);
+		d = bpf_map_lookup_elem(&dentry, &key);
+	} else {
+		d = find_long(req);
+	}
+	if (!d) {
+		count(EXTFUSE_OP_LOOKUP, EXTFUSE_MISS);
+		return EXTFUSE_V_PASS;
+	}
+	if (expired(d->expires_ns)) {
+		count(EXTFUSE_OP_LOOKUP, EXTFUSE_STALE);
+		return EXTFUSE_V_PASS;
+	}
+	ino = d->ino;
+	if (!ino)
+		return absent(req);
+
+	i = bpf_map_lookup_elem(&inode, &ino);
+	if (!i) {
+		count(EXTFUSE_OP_LOOKUP, EXTFUSE_MISS);
+		return EXTFUSE_V_PASS;
+	}
+	if (i->generation != d->generation || expired(i->expires_ns)) {
+		count(EXTFUSE_OP_LOOKUP, EXTFUSE_STALE);
+		return EXTFUSE_V_PASS;
+	}
+	count(EXTFUSE_OP_LOOKUP, EXTFUSE_HIT);
+	req->out.entry.nodeid = ino;
+	req->out.entry.generation = i->generation;
+	if (mount_config.entry_valid_ns) { /* the context comes zeroed */
+		req->out.entry.entry_valid = mount_config.entry_valid_ns / NSEC_PER_SEC;
+		req->out.entry.entry_valid_nsec = mount_config.entry_valid_ns % NSEC_PER_SEC;
+	}
+	if (mount_config.attr_valid_ns) {
+		req->out.entry.attr_valid = mount_config.attr_valid_ns / NSEC_PER_SEC;
+		req->out.entry.attr_valid_nsec = mount_config.attr_valid_ns % NSEC_PER_SEC;
+	}
+	copy_words(&req->out.entry.attr, &i->attr, sizeof(i->attr));
+	req->out_len = sizeof(req->out.entry);
+	return EXTFUSE_V_REPLY;
+}
+
+#endif

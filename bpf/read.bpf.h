@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * READ: where are the bytes [pos, min(pos + count, size))?  All of them must be
+ * in one cache file, one after the other, or the read passes whole.
+ */
+#ifndef EXTFUSE_READ_BPF_H
+#define EXTFUSE_READ_BPF_H
+
+#include "entries.bpf.h"
+#include "stats.bpf.h"
+
+static __always_inline void count_read(const struct extfuse_read *rd, enum extfuse_outcome outcome)
+{
+	if (!(rd->flags & EXTFUSE_READ_AGAIN))
+		count(EXTFUSE_OP_READ, outcome);
+}
+
+/* Bits first..last of a chunk's valid mask; both < EXTFUSE_BLOCKS_PER_CHUNK, first <= last. */
+static __always_inline __u64 block_mask(__u64 first, __u64 last)
+{
+	return (~0ull << first) & (~0ull >> (EXTFUSE_BLOCKS_PER_CHUNK - 1 - last));
+}
+
+/*
+ * A file that is cached in part: every chunk that the read touches must have
+ * all blocks it touches, in the same backing file, each chunk right behind the
+ * one before.  end > pos.
+ */
+static __always_inline bool find_chunks(struct extfuse_read *rd, __u64 end)
+{
+	__u64 pos = rd->pos, first = pos >> EXTFUSE_CHUNK_SHIFT, last = (end - 1) >> EXTFUSE_CHUNK_SHIFT;
+	struct extfuse_chunk_key key = {.ino = rd->nodeid};
+	__u64 backing_id = 0, base = 0;
+
+	if (last - first >= EXTFUSE_READ_MAX_CHUNKS)
+		return false;
+	for (__u32 i = 0; i < EXTFUSE_READ_MAX_CHUNKS; i++) {
+		__u64 from, to, mask;
+		struct extfuse_chunk *c;
+
+		key.chunk = first + i;
+		if (key.chunk > last)
+			break;
+		c = bpf_map_lookup_elem(&read_cache, &key);
+		if (!c)
+			return false;
+		from = i ? 0 : pos & (EXTFUSE_CHUNK_SIZE - 1);
+		to = key.chunk < last ? EXTFUSE_CHUNK_SIZE - 1 : (end - 1) & (EXTFUSE_CHUNK_SIZE - 1);
+		mask = block_mask(from >> EXTFUSE_BLOCK_SHIFT & 63, to >> EXTFUSE_BLOCK_SHIFT & 63);
+		if ((c->valid & mask) != mask)
+			return false;
+		if (!i) {
+			backing_id = c->backing_id;
+			base = c->offset;
+		} else if (c->backing_id != backing_id || c->offset != base + (__u64)i * EXTFUSE_CHUNK_SIZE) {
+			return false;
+		}
+	}
+	rd->backing_id = backing_id;
+	rd->backing_offset = base + (pos & (EXTFUSE_CHUNK_SIZE - 1));
+	return true;
+}
+
+static __always_inline int do_read(struct extfuse_read *rd)
+{
+	struct extfuse_inode *i;
+	__u64 ino = rd->nodeid, end;
+
+	if (rd->flags & EXTFUSE_READ_ASIDE) {
+		count_read(rd, EXTFUSE_ASIDE);
+		return EXTFUSE_V_PASS;
+	}
+	i = bpf_map_lookup_elem(&inode, &ino);
+	if (!i) {
+		count_read(rd, EXTFUSE_MISS);
+		return EXTFUSE_V_PASS;
+	}
+	if (expired(i->expires_ns)) {
+		count_read(rd, EXTFUSE_STALE);
+		return EXTFUSE_V_PASS;
+	}
+	if (rd->pos >= i->attr.size) {
+		rd->backing_count = 0;
+		count_read(rd, EXTFUSE_HIT);
+		return EXTFUSE_V_REPLY;
+	}
+	end = rd->pos + rd->count;
+	if (end > i->attr.size)
+		end = i->attr.size;
+	if (i->flags & EXTFUSE_INODE_CACHED) {
+		rd->backing_id = i->backing_id;
+		rd->backing_offset = rd->pos;
+	} else if (!find_chunks(rd, end)) {
+		count_read(rd, EXTFUSE_UNCOVERED);
+		return EXTFUSE_V_PASS;
+	}
+	rd->backing_count = end - rd->pos;
+	count_read(rd, EXTFUSE_HIT);
+	return EXTFUSE_V_BACKING;
+}
+
+#endif

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+/* /dev/extfuse: see "the module's device" in extfuse_abi.h. */
+#include "extfuse.h"
+#include <linux/capability.h>
+#include <linux/miscdevice.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+struct extfuse_dev *extfuse_dev_new(void)
+{
+	struct extfuse_dev *dev = kzalloc(sizeof(*dev), GFP_KERNEL_ACCOUNT);
+	int err;
+
+	if (!dev)
+		return ERR_PTR(-ENOMEM);
+	err = init_srcu_struct(&dev->srcu);
+	if (err) {
+		kfree(dev);
+		return ERR_PTR(err);
+	}
+	refcount_set(&dev->refs, 1);
+	xa_init(&dev->backing);
+	return dev;
+}
+
+/* May sleep: the last one waits for readers and for files still to be released. */
+void extfuse_dev_put(struct extfuse_dev *dev)
+{
+	if (!refcount_dec_and_test(&dev->refs))
+		return;
+	synchronize_srcu(&dev->srcu);
+	srcu_barrier(&dev->srcu);
+	cleanup_srcu_struct(&dev->srcu);
+	xa_destroy(&dev->backing);
+	kfree(dev);
+}
+
+static int extfuse_open(struct inode *inode, struct file *file)
+{
+	struct extfuse_dev *dev;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	dev = extfuse_dev_new();
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	file->private_data = dev;
+	return nonseekable_open(inode, file);
+}
+
+static int extfuse_release(struct inode *inode, struct file *file)
+{
+	struct extfuse_dev *dev = file->private_data;
+
+	extfuse_backing_del_all(dev);
+	extfuse_dev_put(dev);
+	return 0;
+}
+
+static long extfuse_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct extfuse_dev *dev = file->private_data;
+	void __user *user = (void __user *)arg;
+	struct extfuse_ioc_backing backing;
+	struct extfuse_ioc_info info;
+	u64 id;
+	int err;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	/* The size of the argument is a part of each number, so another one's is unknown here. */
+	switch (cmd) {
+	case EXTFUSE_IOC_INFO:
+		info = (struct extfuse_ioc_info){
+			.magic = EXTFUSE_ABI_MAGIC,
+			.version = EXTFUSE_ABI_VERSION,
+			.features = EXTFUSE_FEATURE_REQUEST | EXTFUSE_FEATURE_READ,
+			.backing = atomic_read(&dev->backings),
+		};
+		return copy_to_user(user, &info, sizeof(info)) ? -EFAULT : 0;
+	case EXTFUSE_IOC_BACKING_ADD:
+		if (copy_from_user(&backing, user, sizeof(backing)))
+			return -EFAULT;
+		if (backing.flags)
+			return -EINVAL;
+		err = extfuse_backing_add(dev, backing.fd, &id);
+		if (err)
+			return err;
+		backing.id = id;
+		if (copy_to_user(user, &backing, sizeof(backing))) {
+			extfuse_backing_del(dev, id);
+			return -EFAULT;
+		}
+		return 0;
+	case EXTFUSE_IOC_BACKING_DEL:
+		if (copy_from_user(&id, user, sizeof(id)))
+			return -EFAULT;
+		return extfuse_backing_del(dev, id);
+	case EXTFUSE_IOC_BARRIER:
+		if (arg)
+			return -EINVAL;
+		synchronize_srcu(&dev->srcu);
+		return 0;
+	}
+	return -ENOTTY;
+}
+
+/* Registered files are in nobody's descriptor table, so lsof cannot see them: this is where a person can. */
+static void extfuse_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	struct extfuse_dev *dev = file->private_data;
+	struct extfuse_backing *backing;
+	unsigned long id;
+	int srcu;
+
+	srcu = srcu_read_lock(&dev->srcu);
+	xa_for_each(&dev->backing, id, backing) {
+		seq_printf(m, "backing:\t%lu ", id);
+		seq_file_path(m, backing->file, "\n\\");
+		seq_putc(m, '\n');
+	}
+	srcu_read_unlock(&dev->srcu, srcu);
+}
+
+const struct file_operations extfuse_dev_fops = {
+	.owner = THIS_MODULE,
+	.open = extfuse_open,
+	.release = extfuse_release,
+	.unlocked_ioctl = extfuse_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.show_fdinfo = extfuse_show_fdinfo,
+};
+
+static struct miscdevice extfuse_misc = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "extfuse",
+	.fops = &extfuse_dev_fops,
+	.mode = 0600,
+};
+
+int extfuse_device_init(void)
+{
+	return misc_register(&extfuse_misc);
+}
+
+void extfuse_device_exit(void)
+{
+	misc_deregister(&extfuse_misc);
+}

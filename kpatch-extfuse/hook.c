@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Entry of fs/fuse.  Two functions are traced; the handler runs the verdict and
+ * either returns (the original runs as if nothing was there, and no frame of
+ * this module stays on the stack while it waits for the daemon) or has the task
+ * continue in a function of this module instead, called as the original was.
+ *
+ * What the handler knows is handed to that function in argument registers that
+ * the original does not use.
+ */
+#include "extfuse.h"
+#include <linux/ftrace.h>
+
+static_assert(IS_ENABLED(CONFIG_DYNAMIC_FTRACE_WITH_ARGS));
+
+/* Integer arguments 2..5; 0 and 1 stay as they are. */
+static __always_inline void extfuse_set_args(struct ftrace_regs *fregs, long arg2, long arg3, long arg4, long arg5)
+{
+#ifdef arch_ftrace_regs
+	struct pt_regs *regs = &arch_ftrace_regs(fregs)->regs;
+#else
+	struct pt_regs *regs = &fregs->regs;
+#endif
+
+	regs->dx = arg2;
+	regs->cx = arg3;
+	regs->r8 = arg4;
+	regs->r9 = arg5;
+}
+
+/* Stands in for a function whose result is known already. */
+static noinline notrace long extfuse_result(void *arg0, void *arg1, long result)
+{
+	return result;
+}
+
+static __always_inline void extfuse_return(struct ftrace_regs *fregs, long result)
+{
+	extfuse_set_args(fregs, result, 0, 0, 0);
+	ftrace_regs_set_instruction_pointer(fregs, (unsigned long)extfuse_result);
+}
+
+/* ssize_t __fuse_simple_request(struct mnt_idmap *idmap, struct fuse_mount *fm, struct fuse_args *args) */
+static void notrace extfuse_on_request(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
+				       struct ftrace_regs *fregs)
+{
+	struct fuse_mount *fm = (struct fuse_mount *)ftrace_regs_get_argument(fregs, 1);
+	struct fuse_args *args = (struct fuse_args *)ftrace_regs_get_argument(fregs, 2);
+	long result;
+
+	if (!extfuse_maybe_served(fm->fc))
+		return;
+	if (extfuse_answer(fm->fc, args, &result))
+		extfuse_return(fregs, result);
+}
+
+/* ssize_t fuse_file_read_iter(struct kiocb *iocb, struct iov_iter *to) */
+static void notrace extfuse_on_read(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
+				    struct ftrace_regs *fregs)
+{
+	struct kiocb *iocb = (struct kiocb *)ftrace_regs_get_argument(fregs, 0);
+	struct iov_iter *to = (struct iov_iter *)ftrace_regs_get_argument(fregs, 1);
+	struct fuse_mount *fm = file_inode(iocb->ki_filp)->i_sb->s_fs_info;
+	struct extfuse_io io;
+
+	if (!extfuse_maybe_served(fm->fc))
+		return;
+	/* extfuse_read_backing() falls back to the original: let it through. */
+	if (within_module_mem_type(parent_ip, THIS_MODULE, MOD_TEXT))
+		return;
+	switch (extfuse_decide(iocb, to, 0, &io)) {
+	case EXTFUSE_HOW_BACKING:
+		extfuse_set_args(fregs, (long)io.backing, io.offset, io.count, io.srcu);
+		ftrace_regs_set_instruction_pointer(fregs, (unsigned long)extfuse_read_backing);
+		break;
+	case EXTFUSE_HOW_EOF:
+		extfuse_return(fregs, 0);
+		break;
+	case EXTFUSE_HOW_ORIGINAL:
+		break;
+	}
+}
+
+/* The handlers never come back to themselves, hence RECURSION: without ftrace's own guard. */
+static struct ftrace_ops extfuse_request_hook = {
+	.func = extfuse_on_request,
+	.flags = FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_RECURSION,
+};
+
+static struct ftrace_ops extfuse_read_hook = {
+	.func = extfuse_on_read,
+	.flags = FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_RECURSION,
+};
+
+static int extfuse_hook_one(struct ftrace_ops *ops, char *function)
+{
+	int err;
+
+	err = ftrace_set_filter(ops, function, strlen(function), 1);
+	if (!err)
+		err = register_ftrace_function(ops);
+	if (err) {
+		pr_err("cannot hook %s: %d\n", function, err);
+		ftrace_free_filter(ops);
+	}
+	return err;
+}
+
+/* Waits for every task in a handler and for the trampoline. */
+static void extfuse_unhook_one(struct ftrace_ops *ops)
+{
+	unregister_ftrace_function(ops);
+	ftrace_free_filter(ops);
+}
+
+int extfuse_hook_init(void)
+{
+	static char request[] = "__fuse_simple_request", read[] = "fuse_file_read_iter";
+	int err;
+
+	err = extfuse_hook_one(&extfuse_request_hook, request);
+	if (err)
+		return err;
+	err = extfuse_hook_one(&extfuse_read_hook, read);
+	if (err)
+		extfuse_unhook_one(&extfuse_request_hook);
+	return err;
+}
+
+void extfuse_hook_exit(void)
+{
+	extfuse_unhook_one(&extfuse_read_hook);
+	extfuse_unhook_one(&extfuse_request_hook);
+}

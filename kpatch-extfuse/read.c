@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Reads.  extfuse_decide() runs in the ftrace handler and only decides;
+ * extfuse_read_backing() then runs in place of fuse_file_read_iter() and reads
+ * the cache file.  A read is served whole or not at all: whatever goes wrong
+ * with the cache file, the original function does the read from its first byte.
+ */
+#include "extfuse.h"
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/uaccess.h>
+#include <linux/uio.h>
+
+DEFINE_SRCU(extfuse_frames);
+
+/*
+ * Has the page cache of the FUSE inode something newer than the daemon?  Data
+ * moves through these states in this order, so asking in this order misses none.
+ */
+static __always_inline bool extfuse_must_step_aside(struct inode *inode)
+{
+	struct address_space *mapping = inode->i_mapping;
+
+	if (mapping_writably_mapped(mapping) || mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) ||
+	    mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK))
+		return true;
+#ifdef EXTFUSE_HAVE_fuse_inode_writepages
+	/* copies of pages on their way to the daemon; the pages themselves count as written */
+	if (!RB_EMPTY_ROOT(&extfuse_inode(inode)->writepages))
+		return true;
+#endif
+	return false;
+}
+
+enum extfuse_how extfuse_decide(struct kiocb *iocb, struct iov_iter *to, u32 flags, struct extfuse_io *ret_io)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct fuse_mount *fm = inode->i_sb->s_fs_info;
+	enum extfuse_how how = EXTFUSE_HOW_ORIGINAL;
+	struct extfuse_backing *backing;
+	struct extfuse_inst *inst;
+	struct extfuse_read rd;
+	struct extfuse_dev *dev;
+	int verdict, srcu;
+
+	/* Never waiting (NOWAIT) cannot be promised; a bad inode gets its EIO from the original. */
+	if (!iov_iter_count(to) || iocb->ki_pos < 0 || iocb->ki_flags & IOCB_NOWAIT || !S_ISREG(inode->i_mode) ||
+	    test_bit(FUSE_I_BAD, &extfuse_inode(inode)->state))
+		return EXTFUSE_HOW_ORIGINAL;
+
+	rcu_read_lock();
+	inst = extfuse_find(fm->fc);
+	if (!inst || !inst->ops->read) {
+		rcu_read_unlock();
+		return EXTFUSE_HOW_ORIGINAL;
+	}
+	if (iocb->ki_flags & IOCB_DIRECT)
+		flags |= EXTFUSE_READ_DIRECT;
+	if (extfuse_must_step_aside(inode))
+		flags |= EXTFUSE_READ_ASIDE;
+	rd = (struct extfuse_read){
+		.nodeid = extfuse_inode(inode)->nodeid,
+		.pos = iocb->ki_pos,
+		.count = min_t(u64, iov_iter_count(to), MAX_RW_COUNT),
+		.flags = flags,
+	};
+
+	dev = inst->dev;
+	srcu = srcu_read_lock(&dev->srcu);
+	verdict = inst->ops->read(&rd);
+	if (flags & EXTFUSE_READ_ASIDE)
+		goto out;
+	if (verdict == EXTFUSE_V_REPLY && !rd.backing_count) {
+		how = EXTFUSE_HOW_EOF;
+		goto out;
+	}
+	if (verdict != EXTFUSE_V_BACKING || !rd.backing_count || rd.backing_count > rd.count ||
+	    rd.backing_offset > LLONG_MAX - rd.backing_count)
+		goto out;
+	backing = xa_load(&dev->backing, rd.backing_id);
+	if (!backing)
+		goto out; /* a stale id is a miss */
+	*ret_io = (struct extfuse_io){
+		.backing = backing,
+		.offset = rd.backing_offset,
+		.count = rd.backing_count,
+		.srcu = srcu,
+	};
+	rcu_read_unlock();
+	return EXTFUSE_HOW_BACKING; /* srcu goes on */
+out:
+	srcu_read_unlock(&dev->srcu, srcu);
+	rcu_read_unlock();
+	return how;
+}
+
+/* Read into the pages that are there: a fault could wait for the daemon, or for ever. */
+static ssize_t extfuse_read_once(struct extfuse_backing *backing, struct iov_iter *to, loff_t pos, size_t count)
+{
+	const struct cred *old;
+	struct kiocb iocb;
+	size_t rest;
+	ssize_t ret;
+
+	init_sync_kiocb(&iocb, backing->file);
+	iocb.ki_flags &= ~IOCB_DIRECT;
+	iocb.ki_pos = pos;
+	rest = iov_iter_count(to) - count;
+	iov_iter_truncate(to, count);
+	old = override_creds(backing->cred);
+	to->nofault = true;
+	pagefault_disable();
+	ret = vfs_iocb_iter_read(backing->file, &iocb, to);
+	pagefault_enable();
+	to->nofault = false;
+	revert_creds(old);
+	iov_iter_reexpand(to, iov_iter_count(to) + rest);
+	return ret;
+}
+
+/*
+ * In place of fuse_file_read_iter(), in the caller's context, within the SRCU
+ * section that the verdict was made in.  FUSE inodes carry S_NOATIME, and the
+ * original leaves nothing but ki_pos behind either.
+ */
+notrace ssize_t extfuse_read_backing(struct kiocb *iocb, struct iov_iter *to, struct extfuse_backing *backing,
+				     u64 offset, u64 count, long srcu)
+{
+	struct extfuse_io io = {.backing = backing, .offset = offset, .count = count, .srcu = srcu};
+	const struct iov_iter saved = *to;
+	bool again = false;
+	int frame;
+	ssize_t ret;
+
+	for (;;) {
+		struct extfuse_dev *dev = io.backing->dev;
+
+		ret = extfuse_read_once(io.backing, to, io.offset, io.count);
+		if (likely(ret == io.count)) {
+			srcu_read_unlock(&dev->srcu, io.srcu);
+			iocb->ki_pos += ret;
+			return ret;
+		}
+		frame = srcu_read_lock(&extfuse_frames);
+		srcu_read_unlock(&dev->srcu, io.srcu);
+		*to = saved;
+		/* Most likely the caller's buffer was not there yet: fetch it, and ask for a verdict anew. */
+		if (again || (ret < 0 && ret != -EFAULT) || fatal_signal_pending(current))
+			break;
+		again = true;
+		if (fault_in_iov_iter_writeable(to, io.count))
+			break;
+		switch (extfuse_decide(iocb, to, EXTFUSE_READ_AGAIN, &io)) {
+		case EXTFUSE_HOW_BACKING:
+			srcu_read_unlock(&extfuse_frames, frame);
+			continue;
+		case EXTFUSE_HOW_EOF:
+			srcu_read_unlock(&extfuse_frames, frame);
+			return 0;
+		case EXTFUSE_HOW_ORIGINAL:
+			break;
+		}
+		break;
+	}
+	/* The handler knows by the caller that this one goes through; so it must not be a tail call. */
+	ret = iocb->ki_filp->f_op->read_iter(iocb, to);
+	srcu_read_unlock(&extfuse_frames, frame);
+	return ret;
+}
