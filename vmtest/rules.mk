@@ -5,3 +5,13 @@ VMTEST_TIMEOUT ?= 1200
 
 vmtest: all harness ## run the kernel cases and the whole-program cases in a VM, with the module
 	$(Q)vmtest/run.sh --timeout $(VMTEST_TIMEOUT) -- vmtest/suite --build=$(B) $(CASES)
+
+
+# The tests of the kernel side alone, with a daemon of their own.
+kernel-case := $(B)/tests/harness/kernel-case
+$(kernel-case): $(patsubst %.c,$(B)/%.o,$(wildcard vmtest/kernel/*.c)) $(B)/bpf/embed.o
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs fuse3 libbpf) -lpthread
+$(patsubst %.c,$(B)/%.o,$(wildcard vmtest/kernel/*.c)): CFLAGS += -Wno-unused-parameter
+harness: $(kernel-case)

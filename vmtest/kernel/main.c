@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmtest/kernel/case.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const struct {
+	const char *name;
+	const struct test *tests;
+} groups[] = {
+	{"hit", hit_tests},       {"read", read_tests}, {"invalidate", invalidate_tests},
+	{"attach", attach_tests}, {"race", race_tests},
+};
+
+static int run(const struct test *test)
+{
+	int status;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	check(pid >= 0);
+	if (!pid) {
+		alarm(100);
+		test->run();
+		_exit(0);
+	}
+	check(waitpid(pid, &status, 0) == pid);
+	if (WIFSIGNALED(status))
+		printf("FAIL %s: signal %d\n", test->name, WTERMSIG(status));
+	else
+		printf("%s %s\n", status ? "FAIL" : "ok  ", test->name);
+	return status != 0;
+}
+
+int main(int argc, char **argv)
+{
+	int failed = 0, ran = 0;
+
+	if (argc > 1 && !strcmp(argv[1], "measure"))
+		return measure(argc, argv);
+	for (size_t g = 0; g < sizeof(groups) / sizeof(*groups); g++) {
+		if (argc > 1 && strcmp(argv[1], groups[g].name))
+			continue;
+		for (const struct test *t = groups[g].tests; t->name; t++) {
+			if (argc > 2 && strcmp(argv[2], t->name))
+				continue;
+			failed += run(t);
+			ran++;
+		}
+	}
+	if (!ran)
+		fprintf(stderr, "usage: kernel-case [GROUP [TEST]] | measure\n");
+	return failed || !ran;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMTEST_TRIVIALFS_H
+#define VMTEST_TRIVIALFS_H
+
+/*
+ * The smallest FUSE daemon that the kernel side can be tested with: a tree in
+ * memory, one thread, no kernel time-outs, a counter per request.  It publishes
+ * nothing by itself: a test says what is in the maps, also what is not true, to
+ * tell by an answer who gave it.
+ */
+
+#include "bpf/extfuse_abi.h"
+
+#include <bpf/libbpf.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+enum { TFS_NODES = 128, TFS_NAMES = 256, TFS_OPCODES = 64 };
+
+struct tfs_node {
+	struct stat st; /* st_ino 0: free */
+	char *data;
+};
+
+struct tfs_name {
+	uint64_t parent, ino; /* ino 0: free */
+	char name[256];
+};
+
+struct tfs {
+	char dir[256]; /* the mount point */
+	struct fuse_session *se;
+	int fuse_fd;
+	pthread_t thread;
+	bool running;
+
+	pthread_mutex_t lock; /* of nodes and names */
+	struct tfs_node nodes[TFS_NODES];
+	struct tfs_name names[TFS_NAMES];
+	uint64_t last_ino;
+	atomic_ulong requests[TFS_OPCODES]; /* by enum fuse_opcode */
+	atomic_int read_delay_ms;
+
+	/* the kernel side; object NULL: without */
+	int device_fd;
+	struct bpf_object *object;
+	struct bpf_link *link;
+	int dentry, dentry_long, inode, chunk, epoch, stats, events;
+};
+
+/* Mount on a new folder below $TMPDIR and serve in a thread. Ends the process on failure. */
+struct tfs *tfs_start(void);
+void tfs_stop(struct tfs *t);
+
+/* Nodes are made in the tree itself, not through the mount. */
+uint64_t tfs_add(struct tfs *t, uint64_t parent, const char *name, mode_t mode, const char *data);
+char *tfs_path(struct tfs *t, const char *name); /* below the mount point; of a ring of static buffers */
+unsigned long tfs_requests(struct tfs *t, unsigned opcode);
+
+/* Load the BPF object and attach it, with the root's attributes published. tfs_load() may be given other descriptors; 0 or a negative errno. */
+void tfs_attach(struct tfs *t, const struct extfuse_config *config);
+int tfs_load(struct tfs *t, const struct extfuse_config *config, int fuse_fd, int device_fd, uint32_t abi,
+             struct bpf_object **ret);
+int tfs_link(struct bpf_object *object, struct bpf_link **ret);
+void tfs_detach(struct tfs *t);
+
+/* Maps. What is published is what the daemon would answer. */
+void tfs_publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id);
+void tfs_publish_name(struct tfs *t, uint64_t parent, const char *name, uint64_t ino);
+void tfs_publish_chunk(struct tfs *t, uint64_t ino, uint64_t chunk, const struct extfuse_chunk *value);
+bool tfs_has_inode(struct tfs *t, uint64_t ino);
+bool tfs_has_name(struct tfs *t, uint64_t parent, const char *name);
+uint32_t tfs_epoch(struct tfs *t, uint64_t ino);
+uint64_t tfs_stat(struct tfs *t, enum extfuse_op op, enum extfuse_outcome outcome);
+
+/* A cache file with these bytes, registered; its descriptor stays open in *ret_fd unless that is NULL. */
+uint64_t tfs_backing(struct tfs *t, const char *bytes, size_t size, int *ret_fd);
+
+#endif
