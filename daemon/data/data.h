@@ -17,9 +17,9 @@
  * What is written but not committed lives here and is merged into every answer
  * by data_pending().
  *
- * Thread-safe. Errors: negative errno; an upload that failed in the background is
- * reported by the next write or flush of that inode, once per open file, and the data stays staged
- * and is tried again by the next flush.
+ * Thread-safe. Errors: negative errno. An upload that failed in the background left
+ * its bytes staged; the next flush of that inode tries again, and reports it if it fails again. So a flush
+ * that returned 0 has everything in the store, whatever happened before.
  */
 
 #include "daemon/meta/meta.h"
@@ -34,10 +34,10 @@ struct data_file; /* an inode in use; shared by all that have it open */
 struct store;
 
 struct data_options {
-	uint64_t memory_bytes; /* hard limit on all buffers; default 64 MiB */
-	unsigned uploads;      /* concurrent; default 8 */
-	unsigned downloads;    /* concurrent; default 16 */
-	uint64_t read_ahead;   /* bytes; default 8 MiB */
+	uint64_t memory_bytes; /* hard limit on all buffers; 0: 64 MiB */
+	unsigned uploads;      /* concurrent; 0: 8 */
+	unsigned downloads;    /* concurrent; 0: 16 */
+	uint64_t read_ahead;   /* bytes; 0: none */
 	bool read_only;        /* deletes no garbage */
 };
 
@@ -56,7 +56,7 @@ struct data_hooks {
 	void *arg;
 };
 
-/** @p cache NULL: everything is read and written through. */
+/** @p cache NULL: everything is read and written through. @p options NULL: the defaults, with 8 MiB of read-ahead. */
 int data_open(struct meta *meta, struct store *store, struct cache *cache, const struct data_options *options,
               const struct data_hooks *hooks, struct data **ret);
 

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From staged to committed.
+ *
+ *   dirty --cache_begin_upload()--> object put --> in f->uploaded
+ *         --meta_commit_write()--> cache_end_upload(ok), cache_commit()
+ *
+ * A write that comes in between makes its bytes dirty again, and the next round
+ * uploads them again.  What fails on the way is dirty as before; the object, if
+ * there is one, is deleted.
+ */
+#include "daemon/data/internal.h"
+
+#include "common/cleanup.h"
+#include "common/log.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+struct range {
+	uint64_t offset, length;
+};
+
+struct ranges {
+	struct range *list;
+	size_t count, room;
+	uint64_t window; /* ranges are cut at multiples of this */
+};
+
+static int add_range(uint64_t offset, uint64_t length, void *arg)
+{
+	struct ranges *r = arg;
+
+	while (length) {
+		uint64_t left = r->window - offset % r->window;
+		uint64_t n = length < left ? length : left;
+
+		if (r->count == r->room) {
+			size_t room = r->room ? 2 * r->room : 16;
+			struct range *list = reallocarray(r->list, room, sizeof(*list));
+
+			if (!list)
+				return -ENOMEM;
+			r->list = list;
+			r->room = room;
+		}
+		r->list[r->count++] = (struct range){.offset = offset, .length = n};
+		offset += n;
+		length -= n;
+	}
+	return 0;
+}
+
+/* ---- upload ---- */
+
+/* What of one window is dirty; it becomes one object with a slice for each range. */
+struct window {
+	struct data_file *f;
+	struct cache_file *cache;
+	struct range *ranges;
+	size_t count;
+	bool skipped; /* something was rewritten that waits for its commit */
+	int error;
+};
+
+static int remember_uploaded(struct data_file *f, const struct range *ranges, size_t count, uint64_t object,
+                             uint32_t size)
+{
+	uint32_t chunk_size = f->d->chunk_size, at = 0;
+	struct uploaded *list;
+
+	SCOPED_LOCK(&f->lock);
+	list = reallocarray(f->uploaded, f->uploaded_count + count, sizeof(*list));
+	if (!list)
+		return -ENOMEM;
+	f->uploaded = list;
+	for (size_t i = 0; i < count; i++) {
+		list[f->uploaded_count++] = (struct uploaded){
+			.offset = ranges[i].offset,
+			.length = ranges[i].length,
+			.write = {.chunk = ranges[i].offset / chunk_size,
+		                  .slice = {.pos = ranges[i].offset % chunk_size,
+		                            .length = ranges[i].length,
+		                            .object = object,
+		                            .offset = at,
+		                            .size = size}},
+		};
+		at += ranges[i].length;
+	}
+	return 0;
+}
+
+static void upload_window(struct window *w)
+{
+	struct data *d = w->f->d;
+	_cleanup_free_ char *buffer = NULL;
+	uint64_t total = 0, object;
+	size_t begun = 0;
+	int r = 0;
+
+	/* Those that have to wait for their commit are left out. */
+	for (size_t i = 0; i < w->count; i++) {
+		r = cache_begin_upload(w->cache, w->ranges[i].offset, w->ranges[i].length);
+		if (r == -EBUSY) {
+			w->skipped = true;
+		} else if (r < 0) {
+			w->error = r;
+			break;
+		} else {
+			w->ranges[begun++] = w->ranges[i];
+			total += w->ranges[i].length;
+		}
+	}
+	if (!begun)
+		return;
+
+	r = w->error;
+	if (r == 0) {
+		memory_take(d, total);
+		buffer = malloc(total);
+		if (!buffer)
+			r = -ENOMEM;
+		for (size_t i = 0, at = 0; r == 0 && i < begun; at += w->ranges[i++].length)
+			r = cache_read_dirty(w->cache, w->ranges[i].offset, w->ranges[i].length, buffer + at);
+		if (r == 0)
+			r = object_put(d, buffer, total, &object);
+		memory_give(d, total);
+	}
+	if (r == 0) {
+		r = remember_uploaded(w->f, w->ranges, begun, object, total);
+		if (r < 0)
+			garbage_add(d, object, total);
+	}
+	if (r < 0) {
+		w->error = r;
+		for (size_t i = 0; i < begun; i++)
+			cache_end_upload(w->cache, w->ranges[i].offset, w->ranges[i].length, false);
+	}
+}
+
+static void upload_one(void *arg, size_t i)
+{
+	upload_window((struct window *)arg + i);
+}
+
+/* Upload what is dirty, a window after the other or several at once. */
+static int upload_dirty(struct data_file *f, struct cache_file *cache, bool *ret_skipped)
+{
+	struct ranges ranges = {.window = f->d->object_size};
+	_cleanup_free_ struct range *list = NULL;
+	_cleanup_free_ struct window *windows = NULL;
+	size_t count = 0;
+	int r;
+
+	r = cache_for_dirty(cache, 0, INT64_MAX, add_range, &ranges);
+	list = ranges.list;
+	if (r < 0 || !ranges.count)
+		return r;
+	windows = calloc(ranges.count, sizeof(*windows));
+	if (!windows)
+		return -ENOMEM;
+	for (size_t i = 0; i < ranges.count; i++) {
+		if (!count ||
+		    list[i].offset / ranges.window != windows[count - 1].ranges->offset / ranges.window)
+			windows[count++] = (struct window){.f = f, .cache = cache, .ranges = &list[i]};
+		windows[count - 1].count++;
+	}
+	transfer_each(f->d->transfer, TRANSFER_UP, count, upload_one, windows);
+	for (size_t i = 0; i < count; i++) {
+		if (windows[i].error && r == 0)
+			r = windows[i].error;
+		*ret_skipped |= windows[i].skipped;
+	}
+	return r;
+}
+
+/* ---- in the background ---- */
+
+/* The background upload @p later has ended, or will not be. */
+static void later_free(struct later *later)
+{
+	struct data_file *f = later->f;
+	struct later **at = &f->laters;
+
+	pthread_mutex_lock(&f->lock);
+	while (*at != later)
+		at = &(*at)->next;
+	*at = later->next;
+	if (!f->laters)
+		pthread_cond_broadcast(&f->quiet);
+	pthread_mutex_unlock(&f->lock);
+	free(later);
+}
+
+static void upload_later(void *arg)
+{
+	struct later *later = arg;
+	struct data_file *f = later->f;
+	struct ranges ranges = {.window = f->d->object_size};
+	struct window w = {.f = f, .cache = cache_of(f)};
+
+	if (w.cache &&
+	    cache_for_dirty(w.cache, later->window * ranges.window, ranges.window, add_range, &ranges) == 0 &&
+	    ranges.count) {
+		w.ranges = ranges.list;
+		w.count = ranges.count;
+		/* What fails stays dirty: the next flush tries again, and reports it. */
+		upload_window(&w);
+	}
+	free(ranges.list);
+	later_free(later);
+	file_put(f, true);
+}
+
+void upload_window_later(struct data_file *f, uint64_t window)
+{
+	struct later *later = malloc(sizeof(*later));
+	bool busy;
+
+	if (!later)
+		return;
+	*later = (struct later){.f = f, .window = window};
+	pthread_mutex_lock(&f->lock);
+	busy = f->flushing;
+	for (struct later *other = f->laters; other && !busy; other = other->next)
+		busy = other->window == window;
+	if (!busy) {
+		later->next = f->laters;
+		f->laters = later;
+	}
+	pthread_mutex_unlock(&f->lock);
+	if (busy) {
+		free(later);
+		return;
+	}
+	file_ref(f);
+	if (transfer_submit(f->d->transfer, TRANSFER_UP, upload_later, later) < 0) {
+		later_free(later);
+		file_put(f, false);
+	}
+}
+
+/* ---- commit ---- */
+
+/* A flush of any size is committed in transactions of bearable size, in the order of the writes. */
+#define COMMIT_MAX 4096
+
+/* Commit @p list. f->flush is held. */
+static int commit_some(struct data_file *f, struct cache_file *cache, const struct uploaded *list,
+                       size_t count, uint64_t size, bool io_held)
+{
+	struct data *d = f->d;
+	_cleanup_free_ struct meta_write *writes = calloc(count, sizeof(*writes));
+	struct meta_attr attr;
+	struct timespec mtime;
+	bool dirty;
+	int r;
+
+	if (!writes)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		writes[i] = list[i].write;
+		if (list[i].offset + list[i].length > size)
+			size = list[i].offset + list[i].length;
+	}
+	pthread_mutex_lock(&f->lock);
+	mtime = f->mtime;
+	pthread_mutex_unlock(&f->lock);
+	r = meta_commit_write(d->meta, f->ino, writes, count, size, mtime, false, true, &attr);
+	if (r < 0)
+		return r;
+
+	/* Writers stay out while it is found out what is left. */
+	if (!io_held)
+		pthread_mutex_lock(&f->io);
+	for (size_t i = 0; i < count; i++)
+		cache_end_upload(cache, list[i].offset, list[i].length, true);
+	r = cache_commit(cache, attr.version, attr.size);
+	dirty = cache_file_is_dirty(cache);
+	file_committed(f);
+	pthread_mutex_lock(&f->lock);
+	f->version = attr.version;
+	f->unsynced = false;
+	f->changed = dirty;
+	if (dirty)
+		f->changed_since = monotonic_ns();
+	else
+		f->warned = false;
+	if (!f->changers && !f->changed)
+		f->announced = false;
+	pthread_mutex_unlock(&f->lock);
+	/* The cache lost it; what it has now is of another version. The commit stands. */
+	if (r < 0 && !dirty)
+		file_cache_again(f);
+	if (!io_held)
+		pthread_mutex_unlock(&f->io);
+	return 0;
+}
+
+/* Commit all that is uploaded, of a file of @p size bytes. f->flush is held, and no upload runs. */
+static int commit(struct data_file *f, struct cache_file *cache, uint64_t size, bool io_held)
+{
+	_cleanup_free_ struct uploaded *list = NULL;
+	size_t count, done = 0;
+	int r = 0;
+
+	pthread_mutex_lock(&f->lock);
+	list = TAKE_PTR(f->uploaded);
+	count = f->uploaded_count;
+	f->uploaded_count = 0;
+	pthread_mutex_unlock(&f->lock);
+
+	while (done < count && r == 0) {
+		size_t n = count - done < COMMIT_MAX ? count - done : COMMIT_MAX;
+
+		r = commit_some(f, cache, list + done, n, done + n == count ? size : 0, io_held);
+		if (r == 0)
+			done += n;
+	}
+	if (done)
+		janitor_kick(f->d);
+	if (r < 0) {
+		/* Kept for the next time. Nothing was added meanwhile: only who holds f->flush uploads now.
+		 */
+		memmove(list, list + done, (count - done) * sizeof(*list));
+		pthread_mutex_lock(&f->lock);
+		f->uploaded = TAKE_PTR(list);
+		f->uploaded_count = count - done;
+		pthread_mutex_unlock(&f->lock);
+	}
+	return r;
+}
+
+/* Nothing was dirty after all. f->flush is held. */
+static void settle(struct data_file *f, struct cache_file *cache, bool io_held)
+{
+	bool dirty;
+
+	if (!io_held)
+		pthread_mutex_lock(&f->io);
+	dirty = cache_file_is_dirty(cache);
+	pthread_mutex_lock(&f->lock);
+	f->changed = dirty;
+	if (!f->changers && !f->changed)
+		f->announced = false;
+	pthread_mutex_unlock(&f->lock);
+	if (!io_held)
+		pthread_mutex_unlock(&f->io);
+}
+
+int flush_locked(struct data_file *f, bool io_held)
+{
+	struct cache_file *cache = cache_of(f);
+	bool skipped;
+	int r;
+
+	if (!cache)
+		return 0;
+	/* The second round is for what was rewritten while its first upload waited for the commit. */
+	for (int round = 0; round < 2; round++) {
+		uint64_t size;
+
+		pthread_mutex_lock(&f->lock);
+		if (!f->changed) {
+			pthread_mutex_unlock(&f->lock);
+			return 0;
+		}
+		f->flushing = true;
+		while (f->laters)
+			pthread_cond_wait(&f->quiet, &f->lock);
+		/* As it is now: what is written behind it later has bytes that are not uploaded. */
+		size = f->size;
+		pthread_mutex_unlock(&f->lock);
+
+		skipped = false;
+		r = upload_dirty(f, cache, &skipped);
+		if (r == 0)
+			r = commit(f, cache, size, io_held);
+		if (r == 0 && !skipped)
+			settle(f, cache, io_held);
+
+		pthread_mutex_lock(&f->lock);
+		f->flushing = false;
+		pthread_mutex_unlock(&f->lock);
+		if (r < 0 || !skipped)
+			break;
+	}
+	return r;
+}
+
+int data_flush(struct data_file *f)
+{
+	struct data *d = f->d;
+	bool changed, unsynced, warn, idle;
+	uint64_t size;
+	int r = 0;
+
+	pthread_mutex_lock(&f->lock);
+	changed = f->changed;
+	unsynced = f->unsynced;
+	pthread_mutex_unlock(&f->lock);
+	/* Without a name there is nothing to be found again. */
+	if ((!changed && !unsynced) || file_is_orphan(f))
+		return 0;
+
+	pthread_mutex_lock(&f->flush);
+	r = flush_locked(f, false);
+	pthread_mutex_lock(&f->lock);
+	unsynced = f->unsynced;
+	f->unsynced = false;
+	pthread_mutex_unlock(&f->lock);
+	if (unsynced) {
+		int sync = meta_sync(d->meta);
+
+		if (sync < 0) {
+			pthread_mutex_lock(&f->lock);
+			f->unsynced = true;
+			pthread_mutex_unlock(&f->lock);
+			if (r == 0)
+				r = sync;
+		}
+	}
+	pthread_mutex_unlock(&f->flush);
+
+	pthread_mutex_lock(&f->lock);
+	warn = r < 0 && !f->warned;
+	if (warn)
+		f->warned = true;
+	idle = !f->changers && !f->changed;
+	size = f->size;
+	pthread_mutex_unlock(&f->lock);
+	if (warn)
+		log_error("inode %" PRIu64
+		          " could not be written to the store, its bytes are kept to try again: "
+		          "%s",
+		          f->ino, strerror(-r));
+	if (changed && idle && d->hooks.changed)
+		d->hooks.changed(d->hooks.arg, f->ino, 0, size);
+	return r;
+}
+
+int data_sync(struct data *d)
+{
+	_cleanup_free_ struct data_file **files = NULL;
+	size_t count = 0;
+	int r, first;
+
+	first = file_list_changed(d, INT64_MAX, &files, &count);
+	for (size_t i = 0; i < count; i++) {
+		r = data_flush(files[i]);
+		if (r < 0 && first == 0)
+			first = r;
+		file_put(files[i], false);
+	}
+	return first;
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The janitor: a thread that deletes objects which no metadata names any more,
+ * and commits what has been waiting for long (a log that is never fsynced; a
+ * file that was closed while the store was out of reach).
+ */
+#include "daemon/data/internal.h"
+
+#include "common/cleanup.h"
+#include "common/log.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define BATCH 256
+#define TICK_NS (5 * 1000000000ll)  /* looks around that often, garbage or not */
+#define OLD_NS (30 * 1000000000ll)  /* so long may bytes be staged only */
+#define CLOSE_NS (5 * 1000000000ll) /* so long may garbage hold up data_close() */
+
+struct batch {
+	struct data *d;
+	const struct meta_garbage *garbage;
+	bool deleted[BATCH];
+};
+
+static void delete_one(void *arg, size_t i)
+{
+	struct batch *b = arg;
+	int r = object_delete(b->d, b->garbage[i].object, b->garbage[i].size);
+
+	b->deleted[i] = r == 0;
+	if (r < 0)
+		log_debug("deleting object %" PRIu64 " failed: %s", b->garbage[i].object, store_last_error());
+}
+
+/* Delete these; those that are gone move to the front. @return how many. */
+static size_t delete_batch(struct data *d, struct meta_garbage *garbage, size_t count)
+{
+	struct batch b = {.d = d, .garbage = garbage};
+	size_t n = 0;
+
+	transfer_each(d->transfer, TRANSFER_UP, count, delete_one, &b);
+	for (size_t i = 0; i < count; i++) {
+		if (b.deleted[i]) {
+			struct meta_garbage gone = garbage[i];
+
+			garbage[i] = garbage[n];
+			garbage[n++] = gone;
+		}
+	}
+	return n;
+}
+
+/* Objects of which only this process knows: a crash leaves them for gc. */
+static bool delete_unused(struct data *d)
+{
+	struct meta_garbage garbage[BATCH];
+	size_t count = 0, gone;
+
+	pthread_mutex_lock(&d->janitor_lock);
+	while (d->unused && count < BATCH) {
+		struct unused *u = d->unused;
+
+		garbage[count++] = (struct meta_garbage){.object = u->object, .size = u->size};
+		d->unused = u->next;
+		free(u);
+	}
+	pthread_mutex_unlock(&d->janitor_lock);
+	if (!count)
+		return false;
+	gone = delete_batch(d, garbage, count);
+	for (size_t i = gone; i < count; i++)
+		garbage_add(d, garbage[i].object, garbage[i].size);
+	return gone == count;
+}
+
+/* One round. @return whether there may be more that can be done now. */
+static bool collect(struct data *d)
+{
+	struct meta_garbage garbage[BATCH];
+	size_t count = 0, gone;
+	int r;
+
+	if (d->options.read_only)
+		return false;
+	delete_unused(d);
+	r = meta_list_garbage(d->meta, garbage, BATCH, &count);
+	if (r < 0 || !count)
+		return false;
+	gone = delete_batch(d, garbage, count);
+	if (gone < count && !d->garbage_warned)
+		log_warning("objects that are no longer needed could not be deleted, this is tried again: %s",
+		            store_url(d->store));
+	d->garbage_warned = gone < count;
+	if (gone)
+		r = meta_garbage_deleted(d->meta, garbage, gone);
+	return r == 0 && gone == count;
+}
+
+static void flush_old(struct data *d)
+{
+	_cleanup_free_ struct data_file **files = NULL;
+	size_t count = 0;
+
+	file_list_changed(d, monotonic_ns() - OLD_NS, &files, &count);
+	for (size_t i = 0; i < count; i++) {
+		data_flush(files[i]);
+		file_put(files[i], false);
+	}
+}
+
+static void *janitor_main(void *arg)
+{
+	struct data *d = arg;
+	int64_t looked = monotonic_ns();
+
+	pthread_mutex_lock(&d->janitor_lock);
+	while (!d->janitor_ends) {
+		int64_t wake = looked + TICK_NS;
+		struct timespec until = {.tv_sec = wake / 1000000000, .tv_nsec = wake % 1000000000};
+
+		while (!d->janitor_ends && !d->janitor_kicked &&
+		       pthread_cond_timedwait(&d->janitor_wake, &d->janitor_lock, &until) == 0)
+			;
+		d->janitor_kicked = false;
+		if (d->janitor_ends)
+			break;
+		pthread_mutex_unlock(&d->janitor_lock);
+		if (monotonic_ns() >= wake) {
+			looked = monotonic_ns();
+			if (!d->options.read_only)
+				flush_old(d);
+		}
+		while (collect(d) && !atomic_load(&d->closing))
+			;
+		pthread_mutex_lock(&d->janitor_lock);
+	}
+	pthread_mutex_unlock(&d->janitor_lock);
+	return NULL;
+}
+
+int janitor_start(struct data *d)
+{
+	pthread_condattr_t monotonic;
+	int r;
+
+	pthread_mutex_init(&d->janitor_lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&d->janitor_wake, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	/* What an earlier mount left is looked at right away. */
+	d->janitor_kicked = true;
+	r = pthread_create(&d->janitor, NULL, janitor_main, d);
+	if (r != 0) {
+		pthread_cond_destroy(&d->janitor_wake);
+		pthread_mutex_destroy(&d->janitor_lock);
+	}
+	return -r;
+}
+
+void janitor_stop(struct data *d)
+{
+	atomic_store(&d->closing, true);
+	pthread_mutex_lock(&d->janitor_lock);
+	d->janitor_ends = true;
+	pthread_cond_signal(&d->janitor_wake);
+	pthread_mutex_unlock(&d->janitor_lock);
+	pthread_join(d->janitor, NULL);
+}
+
+void janitor_finish(struct data *d)
+{
+	int64_t until = monotonic_ns() + CLOSE_NS;
+
+	while (collect(d) && monotonic_ns() < until)
+		;
+	while (d->unused) {
+		struct unused *u = d->unused;
+
+		d->unused = u->next;
+		free(u);
+	}
+	pthread_cond_destroy(&d->janitor_wake);
+	pthread_mutex_destroy(&d->janitor_lock);
+}
+
+void janitor_kick(struct data *d)
+{
+	SCOPED_LOCK(&d->janitor_lock);
+	d->janitor_kicked = true;
+	pthread_cond_signal(&d->janitor_wake);
+}
+
+void garbage_add(struct data *d, uint64_t object, uint32_t size)
+{
+	struct unused *u = malloc(sizeof(*u));
+
+	if (!u)
+		return;
+	SCOPED_LOCK(&d->janitor_lock);
+	*u = (struct unused){.next = d->unused, .object = object, .size = size};
+	d->unused = u;
+}

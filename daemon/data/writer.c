@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* data_write() and data_truncate(): staged in the cache, or past it. */
+#include "daemon/data/internal.h"
+
+#include "common/cleanup.h"
+#include "common/log.h"
+
+#include <stdlib.h>
+
+/* Written to the cache file. f->io is held. @return 0, or -ENOSPC: not by way of the cache. */
+static int stage(struct data_file *f, uint64_t offset, size_t length, const void *buffer)
+{
+	struct cache_file *cache = file_cache(f, true);
+	int r;
+
+	if (!cache)
+		return -ENOSPC;
+	r = cache_write(cache, offset, length, buffer);
+	if (r == -ESTALE && (cache = file_cache_again(f)))
+		r = cache_write(cache, offset, length, buffer);
+	/* A cache that fails must not fail the file system. */
+	return r < 0 ? -ENOSPC : 0;
+}
+
+/* The bytes of [offset, end) are taken. */
+static void note_written(struct data_file *f, uint64_t end, bool staged)
+{
+	SCOPED_LOCK(&f->lock);
+	if (end > f->size)
+		f->size = end;
+	if (!staged)
+		return;
+	clock_gettime(CLOCK_REALTIME, &f->mtime);
+	if (!f->changed)
+		f->changed_since = monotonic_ns();
+	f->changed = true;
+}
+
+/* ---- past the cache ---- */
+
+struct piece {
+	struct data *d;
+	const char *bytes;
+	struct meta_write *write;
+	int error;
+};
+
+static void put_piece(void *arg, size_t i)
+{
+	struct piece *piece = (struct piece *)arg + i;
+	struct meta_slice *slice = &piece->write->slice;
+
+	piece->error = object_put(piece->d, piece->bytes, slice->size, &slice->object);
+}
+
+/*
+ * Upload and commit these bytes at once. f->flush and f->io are held and nothing is staged. Durable with the
+ * next flush only.
+ */
+static int write_past(struct data_file *f, uint64_t offset, size_t length, const char *buffer)
+{
+	struct data *d = f->d;
+	struct cache_file *cache = cache_of(f);
+	size_t count = (offset + length - 1) / d->object_size - offset / d->object_size + 1;
+	_cleanup_free_ struct meta_write *writes = calloc(count, sizeof(*writes));
+	_cleanup_free_ struct piece *pieces = calloc(count, sizeof(*pieces));
+	uint64_t size = f->size, end = offset + length; /* size: nobody else changes it now */
+	struct meta_attr attr;
+	struct timespec now;
+	int r = 0, c = 0;
+
+	if (!writes || !pieces)
+		return -ENOMEM;
+	for (uint64_t at = offset, i = 0; at < end; i++) {
+		uint64_t left = d->object_size - at % d->object_size;
+		uint32_t n = left < end - at ? left : end - at;
+
+		writes[i] = (struct meta_write){.chunk = at / d->chunk_size,
+		                                .slice = {.pos = at % d->chunk_size, .length = n, .size = n}};
+		pieces[i] = (struct piece){.d = d, .bytes = buffer + (at - offset), .write = &writes[i]};
+		at += n;
+	}
+	transfer_each(d->transfer, TRANSFER_UP, count, put_piece, pieces);
+	for (size_t i = 0; i < count && r == 0; i++)
+		r = pieces[i].error;
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (r == 0 && cache && end > size)
+		c = cache_truncate(cache, end);
+	if (r == 0 && cache && c == 0)
+		c = cache_invalidate(cache, offset, length);
+	if (r == 0)
+		r = meta_commit_write(d->meta, f->ino, writes, count, end, now, false, false, &attr);
+	if (r < 0) {
+		for (size_t i = 0; i < count; i++)
+			if (writes[i].slice.object)
+				garbage_add(d, writes[i].slice.object, writes[i].slice.size);
+		if (cache && (c < 0 || cache_truncate(cache, size) < 0))
+			file_cache_again(f);
+		return r;
+	}
+	if (cache && c == 0)
+		c = cache_commit(cache, attr.version, attr.size);
+	file_committed(f);
+	pthread_mutex_lock(&f->lock);
+	f->version = attr.version;
+	f->size = attr.size;
+	f->unsynced = true;
+	pthread_mutex_unlock(&f->lock);
+	if (cache && c < 0)
+		file_cache_again(f);
+	janitor_kick(d);
+	return 0;
+}
+
+/* The cache has no room for it, or there is none: commit what is staged, then try once more, then go past it.
+ */
+static int write_full(struct data_file *f, uint64_t offset, size_t length, const void *buffer)
+{
+	int r = flush_locked(f, true);
+
+	if (r < 0)
+		return r;
+	if (f->d->cache && stage(f, offset, length, buffer) == 0) {
+		note_written(f, offset + length, true);
+		return 0;
+	}
+	r = write_past(f, offset, length, buffer);
+	if (r == 0)
+		note_written(f, offset + length, false);
+	return r;
+}
+
+/* ---- write ---- */
+
+/* Where the write goes, in *offset; with f->io held. */
+static int place(struct data_file *f, uint64_t *offset, size_t length, bool append)
+{
+	if (append) {
+		SCOPED_LOCK(&f->lock);
+		*offset = f->size;
+	}
+	return *offset > META_SIZE_MAX || length > META_SIZE_MAX - *offset ? -EFBIG : 0;
+}
+
+int data_write(struct data_file *f, uint64_t offset, size_t length, const void *buffer, bool append)
+{
+	struct data *d = f->d;
+	bool staged = false;
+	int r;
+
+	if (!length)
+		return 0;
+	file_begin_change(f);
+
+	pthread_mutex_lock(&f->io);
+	r = place(f, &offset, length, append);
+	if (r == 0 && d->cache) {
+		staged = stage(f, offset, length, buffer) == 0;
+		if (staged)
+			note_written(f, offset + length, true);
+	}
+	pthread_mutex_unlock(&f->io);
+
+	if (r == 0 && !staged) {
+		pthread_mutex_lock(&f->flush);
+		pthread_mutex_lock(&f->io);
+		r = place(f, &offset, length, append);
+		if (r == 0)
+			r = write_full(f, offset, length, buffer);
+		pthread_mutex_unlock(&f->io);
+		pthread_mutex_unlock(&f->flush);
+	}
+
+	/* What this write brought to its end is likely to stay as it is. */
+	if (staged)
+		for (uint64_t w = offset / d->object_size; w < (offset + length) / d->object_size; w++)
+			upload_window_later(f, w);
+	file_end_change(f);
+	return r;
+}
+
+/* ---- truncate ---- */
+
+static int truncate_locked(struct data_file *f, unsigned set, const struct meta_attr *attr,
+                           struct meta_attr *ret)
+{
+	struct data *d = f->d;
+	struct cache_file *cache;
+	int r = flush_locked(f, true), c = 0;
+
+	if (r < 0)
+		return r;
+	/* Asked for with the old version, so that what remains stays warm. */
+	cache = cache_of(f);
+	if (!cache && d->cache && attr->size && cache_cached_bytes(d->cache, f->ino))
+		cache = file_cache(f, true);
+	r = meta_setattr(d->meta, f->ino, set | META_SET_SIZE, attr, ret);
+	if (r < 0)
+		return r;
+
+	file_committed(f);
+	if (cache)
+		c = cache_truncate(cache, ret->size);
+	if (cache && c == 0)
+		c = cache_commit(cache, ret->version, ret->size);
+	pthread_mutex_lock(&f->lock);
+	f->version = ret->version;
+	f->size = ret->size;
+	pthread_mutex_unlock(&f->lock);
+	if (c < 0)
+		file_cache_again(f);
+	janitor_kick(d);
+	return 0;
+}
+
+int data_truncate(struct data *d, uint64_t ino, unsigned set, const struct meta_attr *attr,
+                  struct meta_attr *ret)
+{
+	struct data_file *f;
+	int r;
+
+	if (attr->size > META_SIZE_MAX)
+		return -EFBIG;
+	r = data_file_get(d, ino, &f);
+	if (r < 0)
+		return r;
+	file_begin_change(f);
+	pthread_mutex_lock(&f->flush);
+	pthread_mutex_lock(&f->io);
+	r = truncate_locked(f, set, attr, ret);
+	pthread_mutex_unlock(&f->io);
+	pthread_mutex_unlock(&f->flush);
+	file_end_change(f);
+	data_file_put(f);
+	return r;
+}
