@@ -123,7 +123,7 @@ uint64_t cache_file_version(struct cache_file *f);
  */
 int cache_file_fd(struct cache_file *f);
 
-/** Which data file that is: never 0, never used again in this cache directory. Errors as cache_file_fd(), in
+/** Which data file that is: never 0, never used again while the cache is open. Errors as cache_file_fd(), in
  * *ret_id only on 0. */
 int cache_file_id(struct cache_file *f, uint64_t *ret_id);
 

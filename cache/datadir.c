@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cache/datadir.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+
+#define SUBDIRS 256
+
+struct datadir {
+	int lock_fd;
+	int data_fd;
+};
+
+struct path {
+	char s[80]; /* "xx/" and three numbers of at most 20 characters */
+};
+
+static struct path path_of(const struct data_name *name)
+{
+	struct path p;
+
+	snprintf(p.s, sizeof(p.s), "%02x/%" PRIu64 ".%" PRIu64 ".%" PRIx64, (unsigned)(name->ino % SUBDIRS),
+	         name->ino, name->version, name->id);
+	return p;
+}
+
+static int why(char **ret_why, int r, const char *dir, const char *what)
+{
+	if (asprintf(ret_why, "cache directory %s: %s: %s", dir, what, strerror(-r)) < 0)
+		*ret_why = NULL;
+	return r;
+}
+
+static int make_parents(const char *dir)
+{
+	_cleanup_free_ char *path = strdup(dir);
+
+	if (!path)
+		return -ENOMEM;
+	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(path, 0755) < 0 && errno != EEXIST)
+			return -errno;
+		*slash = '/';
+	}
+	return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int make_subdirs(int data_fd)
+{
+	for (unsigned i = 0; i < SUBDIRS; i++) {
+		struct stat st;
+		char name[4];
+
+		snprintf(name, sizeof(name), "%02x", i);
+		if (mkdirat(data_fd, name, 0700) == 0)
+			continue;
+		if (errno != EEXIST)
+			return -errno;
+		if (fstatat(data_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return -errno;
+		if (!S_ISDIR(st.st_mode))
+			return -ENOTDIR;
+	}
+	return 0;
+}
+
+int datadir_open(const char *dir, struct datadir **ret, char **ret_why)
+{
+	_cleanup_close_ int dir_fd = -1, lock_fd = -1, data_fd = -1;
+	struct datadir *d;
+	int r;
+
+	r = make_parents(dir);
+	if (r)
+		return why(ret_why, r, dir, "cannot make it");
+	dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir_fd < 0)
+		return why(ret_why, -errno, dir, "cannot open it");
+	lock_fd = openat(dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (lock_fd < 0)
+		return why(ret_why, -errno, dir, "cannot open the file \"lock\"");
+	if (flock(lock_fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK)
+			return why(ret_why, -errno, dir, "cannot lock the file \"lock\"");
+		return why(ret_why, -EBUSY, dir, "another process uses it; give each mount its own");
+	}
+	if (mkdirat(dir_fd, "data", 0700) < 0 && errno != EEXIST)
+		return why(ret_why, -errno, dir, "cannot make \"data\"");
+	data_fd = openat(dir_fd, "data", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (data_fd < 0)
+		return why(ret_why, -errno, dir, "cannot open \"data\"");
+	r = make_subdirs(data_fd);
+	if (r)
+		return why(ret_why, r, dir, "cannot make the directories in \"data\"");
+	d = malloc(sizeof(*d));
+	if (!d)
+		return why(ret_why, -ENOMEM, dir, "open");
+	*d = (struct datadir){.lock_fd = TAKE_FD(lock_fd), .data_fd = TAKE_FD(data_fd)};
+	*ret = d;
+	return 0;
+}
+
+void datadir_close(struct datadir *d)
+{
+	if (!d)
+		return;
+	close(d->data_fd);
+	close(d->lock_fd);
+	free(d);
+}
+
+int datadir_create(struct datadir *d, const struct data_name *name)
+{
+	struct path p = path_of(name);
+	int fd;
+
+	for (int attempt = 0; attempt < 2; attempt++) {
+		fd = openat(d->data_fd, p.s, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (fd >= 0)
+			return fd;
+		if (errno != EEXIST)
+			return -errno;
+		if (unlinkat(d->data_fd, p.s, 0) < 0 && errno != ENOENT)
+			return -errno;
+	}
+	return -EEXIST;
+}
+
+int datadir_open_file(struct datadir *d, const struct data_name *name)
+{
+	struct path p = path_of(name);
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	/* O_NONBLOCK: somebody may have put a FIFO there; it means nothing for a regular file. */
+	fd = openat(d->data_fd, p.s, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return errno == ELOOP || errno == EISDIR || errno == ENXIO ? -ENOENT : -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return S_ISREG(st.st_mode) ? TAKE_FD(fd) : -ENOENT;
+}
+
+int datadir_stat(struct datadir *d, const struct data_name *name, uint64_t *ret_bytes)
+{
+	struct path p = path_of(name);
+	struct stat st;
+
+	if (fstatat(d->data_fd, p.s, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -ENOENT;
+	*ret_bytes = 512 * (uint64_t)st.st_blocks;
+	return 0;
+}
+
+int datadir_unlink(struct datadir *d, const struct data_name *name)
+{
+	struct path p = path_of(name);
+
+	return unlinkat(d->data_fd, p.s, 0) < 0 ? -errno : 0;
+}
+
+/** @return true if @p s is just what path_of() makes, in directory number @p subdir. */
+static bool parse_name(const char *s, unsigned subdir, struct data_name *ret)
+{
+	struct data_name name;
+	struct path p;
+
+	if (sscanf(s, "%" SCNu64 ".%" SCNu64 ".%" SCNx64, &name.ino, &name.version, &name.id) != 3)
+		return false;
+	p = path_of(&name);
+	if (name.ino % SUBDIRS != subdir || strcmp(p.s + 3, s) != 0)
+		return false;
+	*ret = name;
+	return true;
+}
+
+static int sweep_subdir(struct datadir *d, unsigned subdir, datadir_keep_fn keep, void *arg)
+{
+	char path[4];
+	struct dirent *e;
+	DIR *dir;
+	int fd;
+
+	snprintf(path, sizeof(path), "%02x", subdir % SUBDIRS);
+	fd = openat(d->data_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while ((e = readdir(dir))) {
+		struct data_name name;
+
+		if (!parse_name(e->d_name, subdir, &name) || keep(&name, arg))
+			continue;
+		if (unlinkat(fd, e->d_name, 0) < 0)
+			log_debug("cache: cannot remove %s/%s: %s", path, e->d_name, strerror(errno));
+	}
+	closedir(dir);
+	return 0;
+}
+
+int datadir_sweep(struct datadir *d, datadir_keep_fn keep, void *arg)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < SUBDIRS && !r; i++)
+		r = sweep_subdir(d, i, keep, arg);
+	return r;
+}
+
+int datadir_space(struct datadir *d, uint64_t *ret_free, uint64_t *ret_total)
+{
+	struct statvfs s;
+
+	if (fstatvfs(d->data_fd, &s) < 0)
+		return -errno;
+	*ret_free = (uint64_t)s.f_frsize * s.f_bavail;
+	*ret_total = (uint64_t)s.f_frsize * s.f_blocks;
+	return 0;
+}
