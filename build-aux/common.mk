@@ -21,7 +21,7 @@ Q   := @
 say  = @printf '  %-8s %s\n' $(1) $(2)
 endif
 
-deps     := fuse3 libbpf libcurl libcrypto jansson expat libisal
+deps     := fuse3 libbpf libcurl libcrypto jansson expat libisal zlib
 CFLAGS   ?= -O2 -g
 override CFLAGS += -std=gnu11 -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes -Wvla \
 	-fno-strict-aliasing -pthread

@@ -28,7 +28,8 @@ struct command {
 	int (*run)(int count, char **operands);
 };
 
-extern const struct command cmd_format, cmd_stats, cmd_umount;
+extern const struct command cmd_format, cmd_warmup, cmd_stats, cmd_status, cmd_info, cmd_doctor, cmd_maps,
+	cmd_umount;
 
 /** Whose messages the ones below are. */
 void cmd_set_name(const char *subcommand);

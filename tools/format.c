@@ -233,7 +233,10 @@ static const char *missing_directory(const char *source)
 
 static int report(const char *source, const char *meta_dir, const struct meta_volume *volume)
 {
-	_cleanup_free_ char *source_text = text_escape(source), *meta_text = text_escape(meta_dir);
+	/* Absolute: the mount may be made from elsewhere. */
+	_cleanup_free_ char *whole = realpath(meta_dir, NULL);
+	_cleanup_free_ char *source_text = text_escape(source),
+			    *meta_text = text_escape(whole ? whole : meta_dir);
 
 	if (opt_json)
 		return cmd_print_json(json_pack("{s:s,s:s,s:s,s:i,s:s}", "source", source_text, "name",

@@ -9,9 +9,7 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-	&cmd_format,
-	&cmd_stats,
-	&cmd_umount,
+	&cmd_format, &cmd_warmup, &cmd_status, &cmd_stats, &cmd_info, &cmd_maps, &cmd_doctor, &cmd_umount,
 };
 
 static void print_usage(FILE *f)

@@ -249,7 +249,7 @@ int ctl_find_place(const char *path, bool follow, struct ctl_place *ret, char **
 		why(ret_why, path, "its mount is not in /proc/self/mountinfo");
 		return r;
 	}
-	if (strncmp(m.type, "fuse", 4) != 0 || m.major != 0) {
+	if (strcmp(m.type, "fuse.curvefs") != 0 || m.major != 0) {
 		_cleanup_free_ char *text = NULL;
 
 		if (asprintf(&text, "not on a curvefs mount (%s is %s)", m.mountpoint, m.type) < 0)
