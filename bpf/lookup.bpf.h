@@ -32,6 +32,35 @@ static __always_inline int absent(struct extfuse_request *req)
 	return EXTFUSE_V_REPLY;
 }
 
+/*
+ * No dentry: absent all the same if the directory's entry says that every name is there.
+ * A dentry on its way out moves the directory's epoch first, then takes that
+ * entry out, then goes itself; so with the epoch read on both sides, the name
+ * was not there and the directory's word was good at one and the same moment.
+ * (x86 keeps the order of these reads.)
+ */
+static __noinline bool surely_absent(struct extfuse_request *req)
+{
+	__u32 slot = extfuse_epoch_slot(req->nodeid), before;
+	volatile __u32 *now = bpf_map_lookup_elem(&epoch, &slot);
+	struct extfuse_dentry_key key;
+	struct extfuse_inode *dir;
+	__u64 parent = req->nodeid;
+
+	if (!now)
+		return false;
+	before = *now;
+	if (req->name_len <= EXTFUSE_NAME_SHORT) {
+		short_key(&key, parent, req->name);
+		if (bpf_map_lookup_elem(&dentry, &key))
+			return false;
+	} else if (find_long(req)) {
+		return false;
+	}
+	dir = bpf_map_lookup_elem(&inode, &parent);
+	return dir && dir->flags & EXTFUSE_INODE_ALL_NAMES && !expired(dir->expires_ns) && *now == before;
+}
+
 static __always_inline int do_lookup(struct extfuse_request *req)
 {
 	struct extfuse_dentry_key key;
@@ -50,6 +79,8 @@ static __always_inline int do_lookup(struct extfuse_request *req)
 		d = find_long(req);
 	}
 	if (!d) {
+		if (surely_absent(req))
+			return absent(req);
 		count(EXTFUSE_OP_LOOKUP, EXTFUSE_MISS);
 		return EXTFUSE_V_PASS;
 	}
