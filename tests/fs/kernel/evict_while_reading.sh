@@ -21,12 +21,14 @@ end = time.time() + 15
 reads = 0
 
 def check(name, n, offset, data):
-    for at in range(0, len(data), 16):
-        here = offset + at
-        wanted = b"%08d%08d" % (n, here // 65536)
-        if data[at:at + 16] != wanted:
-            wrong.append((name, here, data[at:at + 16], wanted))
+    at = 0
+    while at < len(data):
+        block, inside = divmod(offset + at, 65536)
+        length = min(65536 - inside, len(data) - at)
+        if data[at:at + length] != (b"%08d%08d" % (n, block) * (length // 16)):
+            wrong.append((name, offset + at, data[at:at + 16]))
             return
+        at += length
 
 def reader(seed, files):
     global reads
