@@ -7,6 +7,7 @@
 #include "common/why.h"
 #include "daemon/data/data.h"
 #include "daemon/descriptor.h"
+#include "daemon/fs/removed.h"
 #include "daemon/kernel/kernel.h"
 #include "daemon/kernel/publish.h"
 #include "daemon/meta/meta.h"
@@ -195,7 +196,8 @@ int volume_open(const struct options *options, struct volume **ret, char **ret_w
 	if (!v)
 		return -ENOMEM;
 	v->options = options;
-	r = volume_open_parts(v, ret_why);
+	v->removed = removed_new();
+	r = v->removed ? volume_open_parts(v, ret_why) : -ENOMEM;
 	if (r < 0) {
 		volume_close(v);
 		return r;
@@ -279,6 +281,8 @@ int volume_close(struct volume *v)
 	if (!v)
 		return 0;
 	if (v->data) {
+		for (uint64_t ino; (ino = removed_take_any(v->removed));)
+			data_orphaned(v->data, ino);
 		r = data_close(v->data); /* publishes what it commits, so the rest must be there */
 		if (r < 0)
 			log_error("data written last could not be stored: %s", strerror(-r));
@@ -305,6 +309,7 @@ int volume_close(struct volume *v)
 	}
 	if (v->store)
 		store_close(v->store);
+	removed_free(v->removed);
 	free(v->why_no_bpf);
 	free(v);
 	return r;

@@ -17,6 +17,7 @@ struct data;
 struct kernel;
 struct meta;
 struct publish;
+struct removed;
 struct store;
 
 /* Requests that reached the daemon, by FUSE operation; the names are those of `curvefs stats`. */
@@ -25,10 +26,11 @@ struct store;
 	X(getattr)                                                                                           \
 	X(setattr)                                                                                           \
 	X(readlink)                                                                                          \
-	X(mknod) X(mkdir) X(unlink) X(rmdir) X(symlink) X(rename) X(link) X(open) X(create) X(read) X(write) \
-		X(flush) X(release) X(fsync) X(opendir) X(readdir) X(readdirplus) X(releasedir) X(fsyncdir)  \
-			X(statfs) X(setxattr) X(getxattr) X(listxattr) X(removexattr) X(access) X(fallocate) \
-				X(lseek) X(forget)
+	X(mknod)                                                                                             \
+	X(mkdir) X(unlink) X(rmdir) X(symlink) X(rename) X(link) X(open) X(create) X(read) X(write) X(flush) \
+		X(release) X(fsync) X(opendir) X(readdir) X(readdirplus) X(releasedir) X(fsyncdir) X(statfs) \
+			X(setxattr) X(getxattr) X(listxattr) X(removexattr) X(access) X(fallocate) X(lseek)  \
+				X(forget)
 
 enum daemon_op {
 #define X(op) DAEMON_OP_##op,
@@ -44,7 +46,8 @@ struct volume {
 	struct cache *cache; /* NULL: no cache */
 	struct data *data;
 	struct publish *publish;
-	struct kernel *kernel; /* NULL: BPF is off, and then why_no_bpf says why */
+	struct removed *removed; /* directories without a name that somebody may be in */
+	struct kernel *kernel;   /* NULL: BPF is off, and then why_no_bpf says why */
 	char *why_no_bpf;
 
 	/* Seconds that the kernel may keep what a reply says; set by volume_attach_kernel(). */

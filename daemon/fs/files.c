@@ -207,7 +207,7 @@ static int flush(struct fuse_file_info *fi, uint64_t ino)
 void fs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	fs_begin(req, DAEMON_OP_flush);
-	fs_reply_result(req, is_writable(fi) ? flush(fi, ino) : 0);
+	fs_reply_result(req, flush(fi, ino)); /* of whichever open: fi->flags is not set here */
 }
 
 /*

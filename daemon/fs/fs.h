@@ -6,7 +6,8 @@
  * The FUSE operations, one file per family: lookup.c, attr.c, names.c, files.c,
  * dirs.c, xattr.c; ops.c has the table and the negotiation with the kernel.
  *
- * Node ids are inode numbers, for ever: nothing counts lookups, FORGET is free.
+ * Node ids are inode numbers, for ever: nothing counts lookups. FORGET matters for removed directories only
+ * (removed.h).
  *
  * The truth rule (daemon/kernel/publish.h) as the operations keep it:
  *   - what a reply says about an inode or a name comes from publish_lookup() or publish_getattr();

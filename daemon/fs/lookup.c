@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* LOOKUP and FORGET, and the entries that other operations reply with. */
 #include "daemon/attr.h"
+#include "daemon/data/data.h"
 #include "daemon/fs/fs.h"
+#include "daemon/fs/removed.h"
 #include "daemon/kernel/publish.h"
 
 #include <errno.h>
@@ -89,15 +91,21 @@ void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	}
 }
 
+/* The kernel let go of its inode: of a removed directory nobody knows any more. */
+static void forget(struct volume *v, uint64_t ino)
+{
+	if (removed_take(v->removed, ino))
+		data_orphaned(v->data, ino);
+}
+
 /*
  * Valid replies:
  *   fuse_reply_none
  */
 void fs_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
 {
-	(void)ino;
 	(void)count;
-	fs_begin(req, DAEMON_OP_forget);
+	forget(fs_begin(req, DAEMON_OP_forget), ino);
 	fuse_reply_none(req);
 }
 
@@ -107,8 +115,9 @@ void fs_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
  */
 void fs_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
-	(void)count;
-	(void)forgets;
-	fs_begin(req, DAEMON_OP_forget);
+	struct volume *v = fs_begin(req, DAEMON_OP_forget);
+
+	for (size_t i = 0; i < count; i++)
+		forget(v, forgets[i].ino);
 	fuse_reply_none(req);
 }

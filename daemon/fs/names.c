@@ -3,6 +3,7 @@
 #include "common/cleanup.h"
 #include "daemon/data/data.h"
 #include "daemon/fs/fs.h"
+#include "daemon/fs/removed.h"
 #include "daemon/kernel/publish.h"
 
 #include <errno.h>
@@ -113,7 +114,11 @@ void fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 static void publish_unlinked(struct volume *v, const struct meta_attr *attr)
 {
 	publish_inode(v->publish, attr->ino);
-	if (attr->ino && !attr->nlink)
+	if (!attr->ino || attr->nlink)
+		return;
+	/* Who has a file open holds it by its handle; a directory may be somebody's current one without that.
+	 */
+	if (!S_ISDIR(attr->mode) || removed_add(v->removed, attr->ino) < 0)
 		data_orphaned(v->data, attr->ino);
 }
 
