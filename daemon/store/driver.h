@@ -41,6 +41,7 @@ typedef int (*store_open_fn)(const char *rest, const struct store_options *optio
 
 int file_store_open(const char *rest, const struct store_options *options, struct store **ret,
                     char **ret_why);
+int s3_store_open(const char *rest, const struct store_options *options, struct store **ret, char **ret_why);
 
 /** True if @p key may name an object (store.h says which do). */
 bool store_key_valid(const char *key);

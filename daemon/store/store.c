@@ -18,6 +18,7 @@ static const struct {
 	store_open_fn open;
 } drivers[] = {
 	{"file://", file_store_open},
+	{"s3://", s3_store_open},
 };
 
 static __thread char last_error[1024];

@@ -16,6 +16,7 @@
 
 #include "common/cleanup.h"
 #include "daemon/store/store.h"
+#include "tests/harness/s3d_child.h"
 #include "tests/harness/tempdir.h"
 
 #define MIB (1024 * 1024)
@@ -452,6 +453,48 @@ static int close_file(void **state)
 	return 0;
 }
 
+static struct s3d_child server;
+
+static int open_s3_of(const char *const arguments[], const char *url)
+{
+	struct store_options options = {.endpoint_url = server.url};
+	_cleanup_free_ char *why = NULL;
+
+	if (s3d_child_start(&server, arguments) < 0)
+		return -1;
+	return store_open(url, &options, &store, &why);
+}
+
+/* Pages of three keys, so that every listing goes over several. */
+static int open_s3(void **state)
+{
+	static const char *const arguments[] = {"--max-keys", "3", NULL};
+
+	(void)state;
+	return open_s3_of(arguments, "s3://test");
+}
+
+static int open_s3_below_a_prefix(void **state)
+{
+	(void)state;
+	return open_s3_of(NULL, "s3://test/team.a/volume_1/");
+}
+
+static int open_old_s3(void **state)
+{
+	static const char *const arguments[] = {"--old", NULL};
+
+	(void)state;
+	return open_s3_of(arguments, "s3://test");
+}
+
+static int close_s3(void **state)
+{
+	(void)state;
+	store_close(store);
+	return s3d_child_stop(&server);
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
@@ -480,5 +523,9 @@ int main(void)
 	int failed = cmocka_run_group_tests_name("file", cases, open_file, close_file);
 
 	failed += cmocka_run_group_tests_name("fault", cases, open_faultless, close_file);
+	failed += cmocka_run_group_tests_name("s3", cases, open_s3, close_s3);
+	failed += cmocka_run_group_tests_name("s3 with a prefix", cases, open_s3_below_a_prefix, close_s3);
+	/* Without conditional puts the last case cannot hold. */
+	failed += _cmocka_run_group_tests("old s3", cases, ARRAY_SIZE(cases) - 1, open_old_s3, close_s3);
 	return failed;
 }

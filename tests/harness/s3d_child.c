@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/harness/s3d_child.h"
+
+#include <curl/curl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+
+#define ARGUMENTS_MAX 32
+
+/** The server's program lies beside the directory of the units: B/tests/unit/... and B/tests/harness/s3d. */
+static int find_program(char path[PATH_MAX])
+{
+	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 32);
+	char *at;
+
+	if (n < 0)
+		return -1;
+	path[n] = 0;
+	at = strstr(path, "/tests/unit/");
+	if (!at)
+		return -1;
+	strcpy(at, "/tests/harness/s3d");
+	return access(path, X_OK);
+}
+
+int s3d_child_start(struct s3d_child *c, const char *const arguments[])
+{
+	char *argv[ARGUMENTS_MAX] = {"s3d"};
+	_cleanup_fclose_ FILE *out = NULL;
+	char path[PATH_MAX];
+	int fds[2];
+
+	if (find_program(path) < 0) {
+		fprintf(stderr, "s3d is not there: build it with 'make harness'\n");
+		return -1;
+	}
+	for (int i = 0; arguments && arguments[i] && i + 2 < ARGUMENTS_MAX; i++)
+		argv[i + 1] = (char *)arguments[i];
+	if (pipe(fds) < 0)
+		return -1;
+	c->pid = fork();
+	if (c->pid < 0)
+		return -1;
+	if (!c->pid) {
+		/* A test that crashes must not leave its server behind. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		dup2(fds[1], STDOUT_FILENO);
+		close(fds[0]);
+		close(fds[1]);
+		execv(path, argv);
+		_exit(127);
+	}
+	close(fds[1]);
+	out = fdopen(fds[0], "r");
+	if (!out || !fgets(c->url, sizeof(c->url), out)) {
+		fprintf(stderr, "s3d did not start\n");
+		return -1;
+	}
+	c->url[strcspn(c->url, "\n")] = 0;
+	setenv("no_proxy", "127.0.0.1", 1);
+	setenv("AWS_ACCESS_KEY_ID", "test-access-key", 1);
+	setenv("AWS_SECRET_ACCESS_KEY", "test-secret-key", 1);
+	return 0;
+}
+
+static size_t keep(char *data, size_t one, size_t n, void *arg)
+{
+	char *text = arg;
+
+	(void)one;
+	strncat(text, data, n < 1000 - strlen(text) ? n : 1000 - strlen(text));
+	return n;
+}
+
+/** @return the HTTP status, or -1. */
+static long ask(const struct s3d_child *c, const char *path, const char *body, char text[1024])
+{
+	CURL *curl = curl_easy_init();
+	char url[128];
+	long status = -1;
+
+	*text = 0;
+	snprintf(url, sizeof(url), "%s%s", c->url, path);
+	curl_easy_setopt(curl, CURLOPT_URL, url);
+	if (body)
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT, 10L);
+	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, keep);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, text);
+	if (!curl_easy_perform(curl))
+		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_cleanup(curl);
+	return status;
+}
+
+int s3d_child_faults(const struct s3d_child *c, const char *spec)
+{
+	char text[1024];
+
+	return ask(c, "/-/faults", spec, text) == 204 ? 0 : -1;
+}
+
+long s3d_child_stat(const struct s3d_child *c, const char *name)
+{
+	char text[1024], quoted[64], *at;
+
+	snprintf(quoted, sizeof(quoted), "\"%s\": ", name);
+	if (ask(c, "/-/stats", NULL, text) != 200)
+		return -1;
+	at = strstr(text, quoted);
+	return at ? strtol(at + strlen(quoted), NULL, 10) : -1;
+}
+
+int s3d_child_stop(struct s3d_child *c)
+{
+	int status;
+
+	if (c->pid <= 0)
+		return -1;
+	kill(c->pid, SIGTERM);
+	if (waitpid(c->pid, &status, 0) != c->pid)
+		return -1;
+	c->pid = 0;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
