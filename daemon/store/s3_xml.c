@@ -94,13 +94,11 @@ static void character_data(void *arg, const XML_Char *text, int length)
 
 	if (p->error || !p->has_root)
 		return;
-	if (length < 0 || (size_t)length > TEXT_MAX - p->text_length) {
-		/* An error message is cut; anything else that long is not S3. */
+	if ((size_t)length > TEXT_MAX - p->text_length) {
+		/* An error's message is cut; anything else that long is not S3. */
 		if (!p->s3_error)
 			fail(p, -EBADMSG);
-		else
-			p->text_length = TEXT_MAX;
-		return;
+		length = TEXT_MAX - p->text_length;
 	}
 	memcpy(p->text + p->text_length, text, length);
 	p->text_length += length;

@@ -107,6 +107,8 @@ static void put_object(struct s3d *d, struct MHD_Connection *c, const char *name
 		          "At least one of the pre-conditions you specified did not hold", NULL);
 		return;
 	}
+	if (!q->body)
+		q->body = calloc(1, 1);
 	o = s3d_objects_put(&d->objects, name, TAKE_PTR(q->body), q->length);
 	if (crc && !d->options.old)
 		snprintf(o->crc32c, sizeof(o->crc32c), "%s", crc);
