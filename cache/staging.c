@@ -62,6 +62,8 @@ static int unindex_end(struct cache_file *f)
 /** [begin, end) has been changed: the sub-blocks that are whole by it are present. */
 static void mark_present(struct cache_file *f, struct chunk *c, uint64_t begin, uint64_t end)
 {
+	end = min_u64(end,
+	              f->size); /* behind it sub-blocks are empty, and an empty range is always covered */
 	for (uint64_t bits = file_chunk_mask(c->number, begin, end) & ~c->present; bits; bits &= bits - 1) {
 		int bit = __builtin_ctzll(bits);
 		struct range b = file_block_range(f, c->number * CACHE_BLOCKS_PER_CHUNK + (unsigned)bit);
