@@ -2,19 +2,68 @@
 # Whatever one process changes, the next stat, open and read of another one sees, at once.
 fresh_volume
 mount_volume
-cd "$MNT"
-warm() { stat "$1" >/dev/null 2>&1 || true; cat "$1" >/dev/null 2>&1 || true; }
-for i in 1 2 3; do
-	warm f; echo "$i" >f; assert_eq "$(cat f)" "$i"; assert_eq "$(stat -c %s f)" 2
-	warm f; echo more >>f; assert_eq "$(stat -c %s f)" 7; assert_eq "$(tail -n 1 f)" more
-	warm f; chmod 60$i f; assert_eq "$(stat -c %a f)" 60$i
-	warm f; truncate -s 1 f; assert_eq "$(cat f)" "$i"
-	warm f; warm g; mv f g; not test -e f; assert_eq "$(cat g)" "$i"
-	warm h; ln g h; assert_eq "$(stat -c %h g)" 2; assert_eq "$(stat -c %h h)" 2
-	warm g; rm g; not test -e g; assert_eq "$(stat -c %h h)" 1
-	warm d; mkdir d; test -d d; warm d/x; mv h d/x; assert_eq "$(cat d/x)" "$i"; not test -e h
-	warm d/x; echo new >y; mv y d/x; assert_eq "$(cat d/x)" new
-	warm d; warm s; ln -s d s; assert_eq "$(readlink s)" d; assert_eq "$(cat s/x)" new
-	warm d/x; rm -r d; not test -e d; not test -e d/x; rm s
-	warm p; mkfifo p; test -p p; rm p; not test -e p
-done
+run_python <<'EOF'
+# The other process looks at every name, before a change (so that all is known, and cached) and after it.
+ask, answer = os.pipe(), os.pipe()
+names = ["f", "g", "h", "d", "d/x", "s", "s/x", "p"]
+def look():
+    seen = {}
+    for name in names:
+        try:
+            st = os.lstat(name)
+        except OSError as e:
+            seen[name] = errno.errorcode[e.errno]
+            continue
+        kind, text = stat.S_IFMT(st.st_mode), None
+        if kind == stat.S_IFREG:
+            text = open(name).read()
+            assert st.st_size == len(text), name
+        elif kind == stat.S_IFLNK:
+            text = os.readlink(name)
+        seen[name] = (kind, stat.S_IMODE(st.st_mode), st.st_nlink if kind == stat.S_IFREG else 0, text)
+    return seen
+if os.fork() == 0:
+    os.close(ask[1])
+    while os.read(ask[0], 1):
+        text = repr(look()).encode()
+        os.write(answer[1], b"%08d" % len(text) + text)
+    os._exit(0)
+def seen():
+    os.write(ask[1], b"?")
+    return eval(os.read(answer[0], int(os.read(answer[0], 8))))
+R, D, L, P = stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFIFO
+wanted = {name: "ENOENT" for name in names}
+def step(what, **changes):
+    assert seen() == wanted, ("before", what.__code__.co_firstlineno, seen(), wanted)
+    what()
+    for name, value in changes.items():
+        wanted[name.replace("_", "/")] = value
+    assert seen() == wanted, (changes, seen())
+def put(name, text, mode="w"):
+    with open(name, mode) as f:
+        f.write(text)
+os.umask(0o022)
+for i in "123":
+    gone = "ENOENT"
+    step(lambda: put("f", i), f=(R, 0o644, 1, i))
+    step(lambda: put("f", "more", "a"), f=(R, 0o644, 1, i + "more"))
+    step(lambda: os.chmod("f", 0o600), f=(R, 0o600, 1, i + "more"))
+    step(lambda: os.truncate("f", 1), f=(R, 0o600, 1, i))
+    step(lambda: os.rename("f", "g"), f=gone, g=(R, 0o600, 1, i))
+    step(lambda: os.link("g", "h"), g=(R, 0o600, 2, i), h=(R, 0o600, 2, i))
+    step(lambda: os.unlink("g"), g=gone, h=(R, 0o600, 1, i))
+    step(lambda: os.mkdir("d"), d=(D, 0o755, 0, None))
+    step(lambda: os.rename("h", "d/x"), h=gone, d_x=(R, 0o600, 1, i))
+    step(lambda: put("g", "new"), g=(R, 0o644, 1, "new"))
+    step(lambda: os.rename("g", "d/x"), g=gone, d_x=(R, 0o644, 1, "new"))
+    step(lambda: os.symlink("d", "s"), s=(L, 0o777, 0, "d"), s_x=(R, 0o644, 1, "new"))
+    step(lambda: os.rename("d", "g"), d=gone, d_x=gone, s_x=gone, g=(D, 0o755, 0, None))
+    step(lambda: os.rename("g", "d"), g=gone, d=(D, 0o755, 0, None), d_x=(R, 0o644, 1, "new"), s_x=(R, 0o644, 1, "new"))
+    step(lambda: os.unlink("d/x"), d_x=gone, s_x=gone)
+    step(lambda: os.rmdir("d"), d=gone)
+    step(lambda: os.unlink("s"), s=gone)
+    step(lambda: os.mkfifo("p", 0o640), p=(P, 0o640, 0, None))
+    step(lambda: os.unlink("p"), p=gone)
+os.close(ask[1])
+assert os.wait()[1] == 0
+EOF
