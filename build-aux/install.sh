@@ -15,11 +15,14 @@ put() { # MODE FILE FOLDER
 
 put 755 "$build/curvefs-fuse" "$root/bin"
 put 755 "$build/curvefs" "$root/bin"
-# mount(8) looks for helpers in /sbin and /usr/sbin only; elsewhere an fstab line needs a link there.
-put 755 tools/mount.curvefs "$root/sbin"
+# What mount(8) runs for "mount -t curvefs" and in fstab: the daemon by another name.  It is looked for
+# in /sbin and /usr/sbin only, so with another PREFIX a link there is the administrator's to make.
+install -d "$root/sbin"
+ln -sfn ../bin/curvefs-fuse "$root/sbin/mount.curvefs"
 for page in daemon/*.[1-8] tools/*.[1-8]; do
 	[ ! -e "$page" ] || put 644 "$page" "$root/share/man/man${page##*.}"
 done
+ln -sfn curvefs-fuse.8 "$root/share/man/man8/mount.curvefs.8"
 install -D -m 644 LICENSE "$root/share/doc/curvefs-fuse/LICENSE"
 install -D -m 644 kpatch-extfuse/COPYING "$root/share/doc/curvefs-fuse/COPYING.extfuse"
 [ ! -e README.md ] || put 644 README.md "$root/share/doc/curvefs-fuse"

@@ -19,6 +19,5 @@ for p in [0, 70000, 5 << 20, (1 << 32) + 7, (1 << 40) + 3]:
     assert os.pread(fd, len(text) + 50, p) == text + bytes(50), p
     assert os.pread(fd, 100000, p + 4096)[:60000] == bytes(60000), p
 assert os.pread(fd, 10, (1 << 41) - 5) == bytes(5)
-assert os.fstat(fd).st_blocks * 512 < 64 << 20
 EOF
 [ "$(du -sm "$CASE_DIR/volume" | cut -f1)" -lt 64 ] || fail "holes are stored"

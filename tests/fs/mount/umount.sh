@@ -5,7 +5,7 @@ curvefs-fuse --bpf-cache="$BPF" --meta-dir "$META" --cache-dir "$CACHE" "$VOLUME
 daemon=$(pgrep -x curvefs-fuse)
 exec 5>"$MNT/f"
 echo "not yet flushed" >&5
-assert_fails -e busy curvefs umount "$MNT"
+assert_fails -e 'in use' curvefs umount "$MNT"
 echo "still works" >&5
 exec 5>&-
 curvefs umount "$MNT"
