@@ -233,6 +233,7 @@ static void set_options(struct s3_http *h, struct exchange *x, char error[CURL_E
 	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, (long)SLOW_BYTES_PER_S);
 	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)h->timeout_s);
 	curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
+	curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, (long)r->fresh);
 	curl_easy_setopt(c, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
 	curl_easy_setopt(c, CURLOPT_UPLOAD_BUFFERSIZE, (long)BUFFER_BYTES);
 	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);

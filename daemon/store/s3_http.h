@@ -23,6 +23,8 @@ struct s3_http_request {
 	/* Where the body of a 2xx answer goes: into @into, else into memory of the answer's own. */
 	void *into;
 	size_t max; /* the longest such body */
+	/* Over a new connection. On an old one that proves dead libcurl sends again by itself, unseen. */
+	bool fresh;
 };
 
 /** What a server said; to be cleared with s3_http_answer_clear(). Header values not sent are "". */

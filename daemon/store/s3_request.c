@@ -378,6 +378,8 @@ static struct outcome attempt(struct s3_store *s, const struct s3_request *r, co
 		.body_length = r->body_length,
 		.into = r->into,
 		.max = r->max,
+		/* A put that must not replace has to know of each attempt: the first may have put it. */
+		.fresh = r->only_new,
 	};
 
 	store_count_request(&s->base, r->kind);

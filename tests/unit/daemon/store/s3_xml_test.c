@@ -21,7 +21,7 @@ static const char page_one[] =
 	"<Contents><Key>data/1</Key><LastModified>2009-10-12T17:50:30.000Z</LastModified>"
 	"<ETag>&quot;fba9dede5f27731c9771645a39863328&quot;</ETag><Size>434234</Size>"
 	"<Owner><ID>1</ID><DisplayName>x</DisplayName></Owner><StorageClass>STANDARD</StorageClass></"
-        "Contents>"
+	"Contents>"
 	"<Contents><Size>0</Size><Key>data%2F2+%C3%A9</Key></Contents>"
 	"<NextContinuationToken>1ueGcxLPRx1Tr/XYExHnhbYLgveDs2J/wm36Hy4vbOwM=</NextContinuationToken>"
 	"</ListBucketResult>";
