@@ -401,3 +401,62 @@ int meta_commit_write(struct meta *m, uint64_t ino, const struct meta_write *wri
 		*ret = op.inode.attr;
 	return r;
 }
+
+/* ---- compaction ---- */
+
+struct replace_op {
+	uint64_t ino, chunk;
+	const struct meta_slices *expect;
+	const struct meta_slice *with;
+};
+
+static bool same_list(const struct meta_slices *a, const struct meta_slices *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++) {
+		const struct meta_slice *x = &a->slices[i], *y = &b->slices[i];
+
+		if (x->pos != y->pos || x->length != y->length || x->object != y->object ||
+		    x->offset != y->offset || x->size != y->size)
+			return false;
+	}
+	return true;
+}
+
+static int replace_slices(struct meta_txn *t, void *arg)
+{
+	struct replace_op *op = arg;
+	_cleanup_slices_ struct meta_slices list = {};
+	struct meta_slice with = *op->with;
+	struct meta_slices new = {&with, 1};
+	struct inode inode;
+	int r;
+
+	r = txn_get_inode(t, op->ino, true, &inode);
+	if (r < 0)
+		return r;
+	if (op->chunk >= inode.cut_from)
+		return -ESTALE;
+	r = get_chunk(t, op->ino, op->chunk, &list);
+	if (r < 0)
+		return r;
+	if (!same_list(&list, op->expect))
+		return -ESTALE;
+	r = put_garbage(t, list.slices, list.count, &new);
+	return r < 0 ? r : put_chunk(t, op->ino, op->chunk, &new);
+}
+
+int meta_replace_slices(struct meta *m, uint64_t ino, uint64_t chunk, const struct meta_slices *expect,
+                        const struct meta_slice *with)
+{
+	struct replace_op op = {.ino = ino, .chunk = chunk, .expect = expect, .with = with};
+	const struct meta_slice *last;
+
+	if (!expect->count || !meta_slices_normal(expect) || !with->object || !meta_slice_valid(with))
+		return -EINVAL;
+	last = &expect->slices[expect->count - 1];
+	if (with->pos != expect->slices[0].pos || with->pos + with->length != last->pos + last->length)
+		return -EINVAL;
+	return meta_run(m, false, replace_slices, &op);
+}

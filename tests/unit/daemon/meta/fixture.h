@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "common/cleanup.h"
+#include "daemon/meta/check.h"
 #include "daemon/meta/meta.h"
 
 #define MIB (1u << 20)
@@ -80,6 +81,20 @@ static inline int fixture_setup(void **state)
 	return 0;
 }
 
+static inline void fixture_print_problem(const char *text, void *arg)
+{
+	(void)arg;
+	print_error("metadata check: %s\n", text);
+}
+
+static inline void assert_consistent(struct fixture *f)
+{
+	size_t problems = 1;
+
+	assert_int_equal(meta_check(f->m, fixture_print_problem, NULL, &problems), 0);
+	assert_int_equal(problems, 0);
+}
+
 static inline int fixture_teardown(void **state)
 {
 	struct fixture *f = *state;
@@ -89,6 +104,20 @@ static inline int fixture_teardown(void **state)
 	free(f);
 	return 0;
 }
+
+/* Whatever a test did, the metadata must be consistent after it. */
+static inline int fixture_teardown_checked(void **state)
+{
+	struct fixture *f = *state;
+	size_t problems = 0;
+
+	if (f->m && (meta_check(f->m, fixture_print_problem, NULL, &problems) || problems))
+		print_error("the metadata is not consistent after the test\n");
+	fixture_teardown(state);
+	return problems ? -1 : 0;
+}
+
+#define META_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown_checked)
 
 /* ---- short forms; they fail the test if the call fails ---- */
 

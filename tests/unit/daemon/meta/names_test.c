@@ -290,27 +290,25 @@ static void names_are_there_after_a_reopen(void **state)
 	assert_true(next > file);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(a_created_file_is_found_and_has_its_attributes),
-		T(names_of_which_one_begins_the_other_are_two_names),
-		T(a_name_that_is_there_is_not_made_again),
-		T(names_that_cannot_be_are_refused),
-		T(dot_and_dot_dot_lead_where_they_should),
-		T(only_directories_have_names_in_them),
-		T(a_setgid_directory_gives_its_group_on),
-		T(nodes_of_each_type_can_be_made),
-		T(a_symlink_keeps_its_target),
-		T(a_directory_counts_its_subdirectories),
-		T(rmdir_wants_an_empty_directory),
-		T(nothing_is_made_in_a_removed_directory),
-		T(a_link_is_the_same_inode),
-		T(links_are_limited),
-		T(an_unlinked_file_lives_on_as_an_orphan),
-		T(names_are_there_after_a_reopen),
+		META_TEST(a_created_file_is_found_and_has_its_attributes),
+		META_TEST(names_of_which_one_begins_the_other_are_two_names),
+		META_TEST(a_name_that_is_there_is_not_made_again),
+		META_TEST(names_that_cannot_be_are_refused),
+		META_TEST(dot_and_dot_dot_lead_where_they_should),
+		META_TEST(only_directories_have_names_in_them),
+		META_TEST(a_setgid_directory_gives_its_group_on),
+		META_TEST(nodes_of_each_type_can_be_made),
+		META_TEST(a_symlink_keeps_its_target),
+		META_TEST(a_directory_counts_its_subdirectories),
+		META_TEST(rmdir_wants_an_empty_directory),
+		META_TEST(nothing_is_made_in_a_removed_directory),
+		META_TEST(a_link_is_the_same_inode),
+		META_TEST(links_are_limited),
+		META_TEST(an_unlinked_file_lives_on_as_an_orphan),
+		META_TEST(names_are_there_after_a_reopen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
