@@ -119,6 +119,7 @@ static void zeros_make_a_hole_and_garbage(void **state)
 	assert_true(attr.version > before.version);
 	assert_int_equal(slice_count(f, ino, 0), 0);
 	assert_true(is_garbage(f, object));
+	assert_int_equal(garbage_count(f), 1);
 }
 
 static void what_lies_behind_the_size_is_cut_off(void **state)

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "daemon/meta/internal.h"
+
 static int rename_in(struct fixture *f, uint64_t parent, const char *name, uint64_t new_parent,
                      const char *new_name, unsigned flags)
 {
@@ -181,6 +186,47 @@ static void a_directory_does_not_go_below_itself(void **state)
 	assert_int_equal(look(f, c, ".."), a);
 }
 
+struct mover {
+	struct fixture *f;
+	uint64_t parent;
+	atomic_bool done;
+};
+
+static void *move_directory(void *arg)
+{
+	struct mover *m = arg;
+
+	assert_int_equal(rename_in(m->f, 1, "d", m->parent, "d", 0), 0);
+	m->done = true;
+	return NULL;
+}
+
+static void moves_of_directories_wait_for_each_other(void **state)
+{
+	struct fixture *f = *state;
+	struct mover mover = {.f = f, .parent = make_dir(f, 1, "p")};
+	struct meta_key key = meta_key_plain('L');
+	struct kv_txn *other;
+	pthread_t thread;
+	void *value;
+	size_t size;
+
+	make_dir(f, 1, "d");
+	make_dir(f, 1, "e");
+	make_file(f, 1, "file");
+	assert_int_equal(kv_begin(f->m->kv, &other), 0);
+	assert_int_equal(kv_get(other, meta_key_slice(&key), true, &value, &size), -ENOENT);
+	/* Neither a file nor a directory that keeps its parent can make a loop: they do not wait. */
+	assert_int_equal(rename_in(f, 1, "file", mover.parent, "file", 0), 0);
+	assert_int_equal(rename_in(f, 1, "e", 1, "g", 0), 0);
+	assert_int_equal(pthread_create(&thread, NULL, move_directory, &mover), 0);
+	usleep(100000);
+	assert_false(mover.done);
+	kv_rollback(other);
+	pthread_join(thread, NULL);
+	assert_true(mover.done);
+}
+
 static void unknown_flags_are_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -219,6 +265,7 @@ int main(void)
 		META_TEST(exchange_swaps_a_file_and_a_directory),
 		META_TEST(exchange_works_within_a_directory),
 		META_TEST(a_directory_does_not_go_below_itself),
+		META_TEST(moves_of_directories_wait_for_each_other),
 		META_TEST(unknown_flags_are_refused),
 		META_TEST(renames_are_there_after_a_reopen),
 	};
