@@ -470,11 +470,13 @@ static struct warmup_progress progress_now(struct warmup *w, const struct warmup
 	return p;
 }
 
-/* Tell how it goes until nothing is left to do. */
+/* Tell how it goes until nothing is left to do, and then once more. */
 static void watch(struct warmup *w, const struct warmup_progress *totals)
 {
+	bool more = true;
+
 	pthread_mutex_lock(&w->lock);
-	while (!w->stop && (w->busy || w->dirs || w->first_file)) {
+	while (more && !w->stop) {
 		struct timespec until;
 
 		clock_gettime(CLOCK_MONOTONIC, &until);
@@ -484,6 +486,7 @@ static void watch(struct warmup *w, const struct warmup_progress *totals)
 		while (!w->stop && (w->busy || w->dirs || w->first_file) &&
 		       pthread_cond_timedwait(&w->ended, &w->lock, &until) == 0)
 			;
+		more = w->busy || w->dirs || w->first_file;
 		pthread_mutex_unlock(&w->lock);
 		if (w->o->progress) {
 			struct warmup_progress p = progress_now(w, totals);

@@ -41,7 +41,7 @@ static void print_kernel(const json_t *stats)
 	const char *name;
 
 	if (!json_is_true(json_object_get(json_object_get(stats, "bpf"), "on"))) {
-		printf("kernel: nothing is answered there: %s\n\n", cmd_string(stats, "bpf.why"));
+		printf("kernel: nothing is answered there: %s\n", cmd_string(stats, "bpf.why"));
 		if (!opt_all) {
 			table_print(t, stdout); /* no rows: prints nothing */
 			return;
