@@ -51,17 +51,18 @@ static unsigned distance(const char *a, const char *b)
 
 const char *args_suggest(const char *word, const char *const *words, size_t count)
 {
-	unsigned best = (unsigned)(strlen(word) + 2) / 3 + 1; /* more is another word altogether */
+	unsigned best =
+		((unsigned)(strlen(word) + 2) / 3 + 1) * WORD_MAX; /* more is another word altogether */
 	const char *found = NULL;
 
 	for (size_t i = 0; i < count; i++) {
-		unsigned d = distance(word, words[i]);
+		unsigned score = distance(word, words[i]) * WORD_MAX;
 
-		/* The beginning of a word is surely meant to be that word. */
+		/* The beginning of a word is surely meant to be that word; of several the nearest. */
 		if (strlen(word) >= 2 && strncmp(word, words[i], strlen(word)) == 0)
-			d = 0;
-		if (d < best) {
-			best = d;
+			score /= WORD_MAX;
+		if (score < best) {
+			best = score;
 			found = words[i];
 		}
 	}

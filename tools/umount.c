@@ -181,7 +181,7 @@ static int umount_live(const struct ctl_place *place, pid_t pid)
 	}
 	r = unmount(place->mountpoint, false);
 	if (r == -EBUSY) {
-		cmd_error("%s is busy (`fuser -vm %s` shows who uses it); --lazy detaches it",
+		cmd_error("%s is busy: it is in use (`fuser -vm %s` shows by whom); --lazy detaches it",
 		          place->mountpoint, place->mountpoint);
 		return EXIT_FAILED;
 	}

@@ -130,6 +130,7 @@ static void a_suggestion_is_near_or_none(void **state)
 	(void)state;
 	assert_string_equal(args_suggest("unmount", words, ARRAY_SIZE(words)), "umount");
 	assert_string_equal(args_suggest("warm", words, ARRAY_SIZE(words)), "warmup");
+	assert_string_equal(args_suggest("stat", words, ARRAY_SIZE(words)), "stats");
 	assert_string_equal(args_suggest("fromat", words, ARRAY_SIZE(words)), "format");
 	assert_null(args_suggest("xyzzy", words, ARRAY_SIZE(words)));
 	assert_null(

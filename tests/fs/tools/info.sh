@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+# info names the objects that hold a file, and what is cached of it.
+fresh_volume
+mount_volume
+mkdir "$MNT/d"
+head -c 9000000 /dev/urandom >"$MNT/d/f"
+ln -s f "$MNT/d/link"
+curvefs info "$MNT/d/f" --json >told
+assert_eq "$(json told path)" d/f
+assert_eq "$(json told type)" file
+assert_eq "$(json told size)" 9000000
+assert_eq "$(json told ino)" "$(stat -c %i "$MNT/d/f")"
+assert_eq "$(json told chunk_count)" 3
+assert_eq "$(json told cached_bytes)" 9000000
+if bpf_on; then
+	stat "$MNT/d/f" >/dev/null
+	assert_eq "$(curvefs info "$MNT/d/f" --json | json - published.all_data)" true
+fi
+# Every object it names is in the store, and together they are the file.
+for i in 0 1 2; do
+	cat "$CASE_DIR/volume/$(json told "chunks.$i.slices.0.object")"
+done >joined
+cmp joined "$MNT/d/f"
+curvefs info "$MNT/d/f" | grep -q '^chunks *3 of 4.0 MiB'
+assert_eq "$(curvefs info "$MNT/d/link" --json | json - ino)" "$(json told ino)"
+assert_eq "$(curvefs info -P "$MNT/d/link" --json | json - type)" symlink
+assert_eq "$(curvefs info "$MNT" --json | json - ino)" 1
+assert_fails -e "No such file" curvefs info "$MNT/none"
+assert_fails -e "not on a curvefs mount" curvefs info /proc/self

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+# curvefs umount waits for the daemon, does not lose what cannot be uploaded, and knows its mounts.
+fresh_volume
+mount_volume
+mkdir "$MNT/d"
+minor=$(stat -c %Ld "$MNT")
+assert_fails -e "is not a mount point" curvefs umount "$MNT/d"
+assert_fails -e "not on a curvefs mount" curvefs umount /proc
+is_mounted "$MNT"
+curvefs umount "$MNT" --json >said
+assert_eq "$(json said result)" unmounted
+not is_running "$DAEMON"
+not test -e "/run/curvefs/$minor"
+daemon_ended
+
+# A lazy one detaches at once, and the daemon ends with its last user.
+mount_volume
+echo kept >"$MNT/f"
+exec 5<"$MNT/f"
+curvefs umount --lazy "$MNT"
+not is_mounted "$MNT"
+is_running "$DAEMON"
+assert_eq "$(cat <&5)" kept
+exec 5<&-
+daemon_ended
+
+# What is left of a mount that is gone already (umount(8) after kill -9) goes, too.
+mount_volume
+minor=$(stat -c %Ld "$MNT")
+kill_daemon
+[ -e "/run/curvefs/$minor" ]
+curvefs umount "$MNT"
+not test -e "/run/curvefs/$minor"
+assert_fails curvefs umount "$MNT"
