@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cache/internal.h"
 
+#include "common/why.h"
+
 /* ---- the table of loaded inodes; cache.lock ---- */
 
 static struct cache_file **slot_of(struct cache *c, uint64_t ino)
@@ -493,14 +495,23 @@ int cache_open(const struct cache_options *options, struct cache **ret, char **r
 
 	r = datadir_open(options->dir, &c->datadir, ret_why);
 	if (!r)
-		r = cache_index_open(options->dir, options->volume_uuid, &c->index, ret_why);
+		r = cache_index_open(options->dir, options->volume_uuid, false, &c->index, ret_why);
 	if (!r)
 		r = reconcile(c);
+	if (r == -EIO && c->index) {
+		/* The index can be opened, but not read: it is only a cache. */
+		cache_index_close(c->index);
+		c->index = NULL;
+		c->bytes = c->files = 0;
+		r = cache_index_open(options->dir, options->volume_uuid, true, &c->index, ret_why);
+		if (!r)
+			r = reconcile(c);
+	}
 	if (!r)
 		r = cache_evict_start(c);
 	if (r) {
-		if (!*ret_why && asprintf(ret_why, "cache directory %s: %s", options->dir, strerror(-r)) < 0)
-			*ret_why = NULL;
+		if (!*ret_why)
+			why_r(0, ret_why, "cache directory %s: %s", options->dir, strerror(-r));
 		cache_index_close(c->index);
 		datadir_close(c->datadir);
 		free(c);

@@ -10,6 +10,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/why.h"
 
 #define SUBDIRS 256
 
@@ -33,9 +34,7 @@ static struct path path_of(const struct data_name *name)
 
 static int why(char **ret_why, int r, const char *dir, const char *what)
 {
-	if (asprintf(ret_why, "cache directory %s: %s: %s", dir, what, strerror(-r)) < 0)
-		*ret_why = NULL;
-	return r;
+	return why_r(r, ret_why, "cache directory %s: %s: %s", dir, what, strerror(-r));
 }
 
 static int make_parents(const char *dir)

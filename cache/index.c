@@ -6,6 +6,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/why.h"
 
 #define LAYOUT_VERSION 1
 #define WRITE_BUFFER_BYTES (4u << 20)
@@ -391,47 +392,42 @@ static bool is_damaged(const char *message)
 	return false;
 }
 
-static rocksdb_t *open_db(rocksdb_options_t *o, const char *path, char **message)
+static void empty_db(rocksdb_options_t *o, const char *path, struct cache_index *x, char **message)
 {
-	rocksdb_t *db = rocksdb_open(o, path, message);
-
-	if (!*message || !is_damaged(*message))
-		return db;
-	log_debug("cache index: emptied: %s", *message);
+	if (*message)
+		log_debug("cache index %s: emptied: %s", path, *message);
 	rocksdb_free(*message);
 	*message = NULL;
+	if (x->db)
+		rocksdb_close(x->db);
+	x->db = NULL;
 	rocksdb_destroy_db(o, path, message);
-	if (*message)
-		return NULL;
-	return rocksdb_open(o, path, message);
+	if (!*message)
+		x->db = rocksdb_open(o, path, message);
 }
 
-/** Empty @p *db unless it is of @p volume_uuid. */
-static int check_volume(rocksdb_options_t *o, const char *path, const char *volume_uuid,
-                        struct cache_index *x, char **message)
+/** Open what there is if it is of @p volume_uuid and can be read, else an empty one. */
+static void open_db(rocksdb_options_t *o, const char *path, const char *volume_uuid, bool empty,
+                    struct cache_index *x, char **message)
 {
 	char *value = NULL;
 	size_t size = 0;
 	bool same;
 
-	value = rocksdb_get(x->db, x->read, "Mvolume", 7, &size, message);
-	if (*message)
-		return -EIO;
+	x->db = rocksdb_open(o, path, message);
+	if (!*message && !empty)
+		value = rocksdb_get(x->db, x->read, "Mvolume", 7, &size, message);
 	same = value && size == strlen(volume_uuid) && memcmp(value, volume_uuid, size) == 0;
 	rocksdb_free(value);
-	if (same)
-		return 0;
-	rocksdb_close(x->db);
-	x->db = NULL;
-	rocksdb_destroy_db(o, path, message);
-	if (!*message)
-		x->db = rocksdb_open(o, path, message);
+	if (same || (*message && !is_damaged(*message)))
+		return;
+	empty_db(o, path, x, message);
 	if (!*message)
 		rocksdb_put(x->db, x->write, "Mvolume", 7, volume_uuid, strlen(volume_uuid), message);
-	return *message ? -EIO : 0;
 }
 
-int cache_index_open(const char *dir, const char *volume_uuid, struct cache_index **ret, char **ret_why)
+int cache_index_open(const char *dir, const char *volume_uuid, bool empty, struct cache_index **ret,
+                     char **ret_why)
 {
 	_cleanup_free_ char *path = NULL;
 	char *message = NULL;
@@ -450,15 +446,12 @@ int cache_index_open(const char *dir, const char *volume_uuid, struct cache_inde
 	rocksdb_readoptions_set_fill_cache(x->scan, 0);
 	x->write = rocksdb_writeoptions_create();
 	o = make_options();
-	x->db = open_db(o, path, &message);
-	if (!message)
-		check_volume(o, path, volume_uuid, x, &message);
+	open_db(o, path, volume_uuid, empty, x, &message);
 	rocksdb_options_destroy(o);
 	if (message) {
 		bool full = strstr(message, "No space");
 
-		if (asprintf(ret_why, "cache index %s: %s", path, message) < 0)
-			*ret_why = NULL;
+		why_r(0, ret_why, "cache index %s: %s", path, message);
 		rocksdb_free(message);
 		cache_index_close(x);
 		return full ? -ENOSPC : -EIO;

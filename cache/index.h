@@ -41,9 +41,10 @@ struct cache_index_chunk {
 
 /**
  * Open the index in @p dir/index. One of another volume, or one that cannot be read,
- * is emptied. @return 0 or a negative errno; then *ret_why (free it) says why.
+ * is emptied, and any if @p empty. @return 0 or a negative errno; then *ret_why (free it) says why.
  */
-int cache_index_open(const char *dir, const char *volume_uuid, struct cache_index **ret, char **ret_why);
+int cache_index_open(const char *dir, const char *volume_uuid, bool empty, struct cache_index **ret,
+                     char **ret_why);
 void cache_index_close(struct cache_index *x);
 
 /** @return 0, -ENOENT, -EBADMSG (a record that nobody here wrote), -EIO. */
