@@ -28,6 +28,7 @@
 #define B ((uint64_t)CACHE_BLOCK_SIZE)
 #define C ((uint64_t)CACHE_CHUNK_SIZE)
 #define MAX_DROPS 4096
+#define FIXTURE_VOLUME "0b9f27a8-6d1c-4a2e-9d57-0f3a8f5a3a11"
 
 struct drop {
 	uint64_t ino, first, last;
@@ -77,7 +78,7 @@ static inline int setup(void **state)
 	pthread_mutex_init(&x->lock, NULL);
 	x->options = (struct cache_options){
 		.dir = x->dir,
-		.volume_uuid = "0b9f27a8-6d1c-4a2e-9d57-0f3a8f5a3a11",
+		.volume_uuid = FIXTURE_VOLUME,
 		.before_drop = fixture_before_drop,
 		.before_drop_arg = x,
 	};
