@@ -75,9 +75,25 @@ static int fill_chunk(struct cache_file *f, uint64_t number, uint64_t begin, uin
 	return r < 0 ? r : 0;
 }
 
+/** @return how many bytes of sub-blocks in [begin, end) are not present, as far as that is known. */
+static uint64_t missing(struct cache_file *f, uint64_t begin, uint64_t end)
+{
+	uint64_t blocks = 0;
+
+	pthread_rwlock_rdlock(&f->lock);
+	for (uint64_t n = begin / CACHE_CHUNK_SIZE; n * CACHE_CHUNK_SIZE < end; n++) {
+		struct chunk *c = chunks_find(&f->chunks, n);
+		uint64_t mask = file_chunk_mask(n, begin, end);
+
+		blocks += (unsigned)__builtin_popcountll(c ? mask & ~c->present : mask);
+	}
+	pthread_rwlock_unlock(&f->lock);
+	return min_u64(blocks * CACHE_BLOCK_SIZE, end - begin);
+}
+
 int cache_fill(struct cache_file *f, uint64_t version, uint64_t offset, size_t length, const void *data)
 {
-	uint64_t end = offset + length;
+	uint64_t end = offset + length, need;
 	int r;
 
 	if (end < offset || end > INT64_MAX)
@@ -85,7 +101,8 @@ int cache_fill(struct cache_file *f, uint64_t version, uint64_t offset, size_t l
 	if (!length)
 		return 0;
 	file_use(f);
-	r = cache_reserve(f->cache, length);
+	need = missing(f, offset, end);
+	r = cache_reserve(f->cache, need);
 	if (r)
 		return r;
 	for (uint64_t at = offset; !r && at < end;) {
@@ -101,7 +118,7 @@ int cache_fill(struct cache_file *f, uint64_t version, uint64_t offset, size_t l
 		pthread_rwlock_unlock(&f->lock);
 		at = stop;
 	}
-	cache_unreserve(f->cache, length);
+	cache_unreserve(f->cache, need);
 	if (r == -EMFILE || r == -ENFILE)
 		r = -ENOSPC; /* the same to the owner: read through */
 	if (r == -ENOSPC)
