@@ -8,13 +8,18 @@
 #include <string.h>
 
 /*
- * "system." is where ACLs live. Nothing enforces them here, so they must not
- * be there: a copy that kept them would look protected. (user, trusted and security
- * are checked by the kernel.)
+ * The kernel checks who may use which of these. Not "system.", where ACLs live: nothing enforces them here,
+ * so a copy that kept them would only look protected.
  */
-static bool is_unsupported(const char *name)
+static bool is_supported(const char *name)
 {
-	return !strncmp(name, "system.", 7);
+	static const char *const prefixes[] = {"user.", "trusted.", "security."};
+
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
+		if (!strncmp(name, prefixes[i], strlen(prefixes[i])))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -27,7 +32,7 @@ void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 	struct meta_attr attr;
 	int r;
 
-	r = is_unsupported(name) ? -EOPNOTSUPP : meta_setxattr(v->meta, ino, name, value, size, flags, &attr);
+	r = is_supported(name) ? meta_setxattr(v->meta, ino, name, value, size, flags, &attr) : -EOPNOTSUPP;
 	publish_inode(v->publish, ino);
 	fs_reply_result(req, r);
 }
@@ -55,7 +60,7 @@ void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	size_t length;
 	int r;
 
-	r = is_unsupported(name) ? -EOPNOTSUPP : meta_getxattr(v->meta, ino, name, &value, &length);
+	r = is_supported(name) ? meta_getxattr(v->meta, ino, name, &value, &length) : -EOPNOTSUPP;
 	if (r < 0)
 		fuse_reply_err(req, -r);
 	else
@@ -86,7 +91,7 @@ void fs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 	struct meta_attr attr;
 	int r;
 
-	r = is_unsupported(name) ? -EOPNOTSUPP : meta_removexattr(v->meta, ino, name, &attr);
+	r = is_supported(name) ? meta_removexattr(v->meta, ino, name, &attr) : -EOPNOTSUPP;
 	publish_inode(v->publish, ino);
 	fs_reply_result(req, r);
 }
