@@ -12,6 +12,7 @@
 #include "daemon/session.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -63,6 +64,18 @@ static void tell_why(int fd, const char *why)
 	}
 }
 
+/* Each file open or cached takes a descriptor; the usual soft limit is for programs that use select(2). */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		log_debug("setrlimit: %s", strerror(errno));
+}
+
 /* @pipe_fd: where to tell the parent, or -1: there is none. */
 static int serve(const struct options *options, int pipe_fd)
 {
@@ -70,6 +83,7 @@ static int serve(const struct options *options, int pipe_fd)
 	int r;
 
 	umask(077); /* what the parts make for themselves; the files of the volume have the mode asked for */
+	raise_descriptor_limit();
 	if (chdir("/") < 0)
 		log_warning("chdir /: %s", strerror(errno));
 	r = session_run(options, tell_ready, &pipe_fd, &why);

@@ -610,6 +610,37 @@ static int parse_arguments(int argc, char *const argv[], struct options *o, stru
 	return 0;
 }
 
+/* Once mounted, the daemon would have to ask itself for what lies there, and wait for ever. */
+static int check_not_below(const char *what, const char *path, const char *mountpoint, char **ret_why)
+{
+	_cleanup_free_ char *resolved = NULL;
+	size_t length = strlen(mountpoint);
+
+	if (!path)
+		return 0;
+	resolved = realpath(path, NULL);
+	if (resolved)
+		path = resolved;
+	else if (strstr(path, "/..")) /* not there yet, and no telling where it will be */
+		return 0;
+	if (strncmp(path, mountpoint, length) != 0 || (path[length] && path[length] != '/'))
+		return 0;
+	return refuse(ret_why, "%s lies below the mount point: %s", what, path);
+}
+
+static int check_places(const struct options *o, char **ret_why)
+{
+	const char *directory = strncmp(o->source, "file://", 7) == 0 ? o->source + 7 : NULL;
+	int r;
+
+	r = check_not_below("the volume", directory, o->mountpoint, ret_why);
+	if (!r)
+		r = check_not_below("--meta-dir", o->meta_dir, o->mountpoint, ret_why);
+	if (!r)
+		r = check_not_below("--cache-dir", o->cache_dir, o->mountpoint, ret_why);
+	return r;
+}
+
 static int set_operands(struct options *o, int count, char *const operands[], char **ret_why)
 {
 	struct stat st;
@@ -635,7 +666,7 @@ static int set_operands(struct options *o, int count, char *const operands[], ch
 	if (!o->mountpoint)
 		return refuse(ret_why, "%s: %s", operands[1], strerror(errno));
 	o->source = strdup(operands[0]);
-	return o->source ? 0 : -ENOMEM;
+	return o->source ? check_places(o, ret_why) : -ENOMEM;
 }
 
 int options_parse(int argc, char *const argv[], struct options *ret, char **ret_why)

@@ -13,6 +13,9 @@
 #include <fuse_lowlevel.h>
 #include <signal.h>
 
+/* Requests served at a time; one that stores a file waits for the object store, so there must be others. */
+#define MAX_THREADS 128
+
 struct session {
 	const struct options *options;
 	struct volume *volume;
@@ -153,6 +156,9 @@ static int session_serve(struct session *s)
 
 	if (!config)
 		return -ENOMEM;
+	fuse_loop_cfg_set_max_threads(config, s->options->max_idle_threads > MAX_THREADS
+	                                              ? s->options->max_idle_threads
+	                                              : MAX_THREADS);
 	fuse_loop_cfg_set_idle_threads(config, s->options->max_idle_threads);
 	fuse_loop_cfg_set_clone_fd(config, s->options->clone_fd);
 	if (fuse_set_signal_handlers(s->fuse) != 0) {

@@ -15,9 +15,11 @@
 
 #include <math.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define META_BASE_DIR "/var/lib/curvefs"
 #define CACHE_BASE_DIR "/var/cache/curvefs"
+#define META_BUSY_ROUNDS 60 /* of 50 ms */
 
 /* ---- what the parts call each other for ---- */
 
@@ -64,6 +66,25 @@ static int volume_open_store(struct volume *v, char **ret_why)
 	return store_open(o->source, &options, &v->store, ret_why);
 }
 
+/*
+ * umount(8) is done before the daemon of that mount is: it lets go of the
+ * metadata last. Who mounts again at once should not be told that it is in use.
+ */
+static int open_meta_patiently(const char *dir, struct meta **ret, char **ret_why)
+{
+	const struct timespec pause = {.tv_nsec = 50 * 1000000};
+	int r;
+
+	for (int round = 0;; round++) {
+		r = meta_open(dir, ret, ret_why);
+		if (r != -EBUSY || round == META_BUSY_ROUNDS)
+			return r;
+		free(*ret_why);
+		*ret_why = NULL;
+		nanosleep(&pause, NULL);
+	}
+}
+
 static int volume_open_meta(struct volume *v, const struct meta_volume *descriptor, char **ret_why)
 {
 	_cleanup_free_ char *default_dir = NULL;
@@ -78,7 +99,7 @@ static int volume_open_meta(struct volume *v, const struct meta_volume *descript
 		}
 		dir = default_dir;
 	}
-	r = meta_open(dir, &v->meta, ret_why);
+	r = open_meta_patiently(dir, &v->meta, ret_why);
 	if (r == -ENOENT) {
 		free(*ret_why);
 		return why_r(r, ret_why,

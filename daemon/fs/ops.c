@@ -4,6 +4,7 @@
 
 #define MAX_WRITE (1u << 20)     /* bytes of one READ or WRITE; the most that FUSE takes */
 #define MAX_READAHEAD (1u << 20) /* bytes; the kernel lowers it to what its device allows */
+#define MAX_BACKGROUND 64        /* read-ahead, asynchronous I/O and RELEASE under way */
 
 static void want(struct fuse_conn_info *conn, unsigned capability, bool on)
 {
@@ -46,6 +47,8 @@ static void fs_init(void *userdata, struct fuse_conn_info *conn)
 		conn->max_write = MAX_WRITE;
 	if (conn->max_readahead > MAX_READAHEAD)
 		conn->max_readahead = MAX_READAHEAD;
+	conn->max_background = MAX_BACKGROUND;
+	conn->congestion_threshold = MAX_BACKGROUND * 3 / 4;
 	conn->time_gran = 1;
 	log_debug("FUSE %u.%u, capabilities 0x%x of 0x%x", conn->proto_major, conn->proto_minor, conn->want,
 	          conn->capable);

@@ -244,19 +244,37 @@ static void operands_are_checked(void **state)
 
 static void relative_paths_become_absolute(void **state)
 {
-	_cleanup_free_ char *before = getcwd(NULL, 0), *expected = NULL;
+	_cleanup_free_ char *before = getcwd(NULL, 0), *expected = NULL, *beside = strdup(mountpoint);
 	struct options o;
 
 	(void)state;
-	assert_true(asprintf(&expected, "%s/sub/cache", mountpoint) > 0);
-	assert_int_equal(chdir(mountpoint), 0);
+	*strrchr(beside, '/') = '\0';
+	assert_true(asprintf(&expected, "%s/sub/cache", beside) > 0);
+	assert_int_equal(chdir(beside), 0);
 	o = ACCEPT("--cache-dir", "sub/cache");
 	assert_string_equal(o.cache_dir, expected);
 	options_free(&o);
-	o = accept_options(NULL, "file:///v", ".", NULL);
+	assert_int_equal(chdir(mountpoint), 0);
+	o = accept_options(NULL, "--meta-dir=../nowhere/x", "file:///v", ".", NULL);
 	assert_string_equal(o.mountpoint, mountpoint);
 	options_free(&o);
 	assert_int_equal(chdir(before), 0);
+}
+
+static void what_the_daemon_needs_may_not_lie_in_the_mount(void **state)
+{
+	_cleanup_free_ char *below = NULL, *url = NULL, *beside = NULL;
+	struct options o;
+
+	(void)state;
+	assert_true(asprintf(&below, "%s/cache", mountpoint) > 0);
+	assert_true(asprintf(&beside, "%s-cache", mountpoint) > 0);
+	assert_true(asprintf(&url, "file://%s", mountpoint) > 0);
+	REFUSE("--cache-dir lies below the mount point", "--cache-dir", below);
+	REFUSE("--meta-dir lies below the mount point", "--meta-dir", below);
+	REFUSE_ONLY("the volume lies below the mount point", url, mountpoint);
+	o = ACCEPT("--cache-dir", beside);
+	options_free(&o);
 }
 
 static int parse_as(const char *program, struct options *ret, char **ret_why, ...)
@@ -338,6 +356,7 @@ int main(void)
 		cmocka_unit_test(wrong_values_are_named),
 		cmocka_unit_test(operands_are_checked),
 		cmocka_unit_test(relative_paths_become_absolute),
+		cmocka_unit_test(what_the_daemon_needs_may_not_lie_in_the_mount),
 		cmocka_unit_test(mount_helper_takes_what_mount_passes),
 		cmocka_unit_test(sizes_are_powers_of_1024),
 	};
