@@ -508,7 +508,6 @@ static int set_mount_options(struct options *o, const char *list, char **ret_why
 static void print_help(void)
 {
 	puts("usage: curvefs-fuse [OPTION...] SOURCE MOUNTPOINT\n"
-	     "       mount.curvefs SOURCE MOUNTPOINT [-o OPT[,OPT...]]\n"
 	     "\n"
 	     "Mount the volume in SOURCE, file:///DIR or s3://BUCKET[/PREFIX] (made by `curvefs format`).\n"
 	     "Sizes take K, M, G, T (powers of 1024).\n");
@@ -543,14 +542,6 @@ static void print_help(void)
 
 /* ---- the command line ---- */
 
-/* As mount(8) calls its helpers: -s -v -n mean nothing here, -f is a dry run, -t and -N take an argument. */
-#define MOUNT_HELPER_LETTERS "svnifN:t:"
-
-struct parsed {
-	bool helper;     /* called as mount.curvefs */
-	bool only_print; /* --help, --version, or a dry run */
-};
-
 /* What getopt_long() answered '?' to; it left @letter 0 if @argument is a long option unknown to it. */
 static int refuse_argument(const char *argument, int letter, char **ret_why)
 {
@@ -566,11 +557,9 @@ static int refuse_argument(const char *argument, int letter, char **ret_why)
 	return refuse_unknown("--", name, ret_why);
 }
 
-static int parse_arguments(int argc, char *const argv[], struct options *o, struct parsed *parsed,
-                           char **ret_why)
+static int parse_arguments(int argc, char *const argv[], struct options *o, bool *ret_printed, char **ret_why)
 {
 	struct option long_options[ARRAY_SIZE(specs) + 1] = {};
-	const char *letters = parsed->helper ? ":o:hV" MOUNT_HELPER_LETTERS : ":fdo:hV";
 	int key, r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(specs); i++) {
@@ -579,28 +568,22 @@ static int parse_arguments(int argc, char *const argv[], struct options *o, stru
 	}
 	opterr = 0;
 	optind = 0; /* glibc: start afresh */
-	while ((key = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {
+	while ((key = getopt_long(argc, argv, ":fdo:hV", long_options, NULL)) != -1) {
 		const struct spec *spec;
 
 		switch (key) {
 		case 'h':
 			print_help();
-			parsed->only_print = true;
+			*ret_printed = true;
 			return 0;
 		case 'V':
 			printf("curvefs-fuse %s (libfuse %s)\n", CURVEFS_VERSION, fuse_pkgversion());
-			parsed->only_print = true;
+			*ret_printed = true;
 			return 0;
 		case ':':
 			return refuse(ret_why, "option %s needs a value", argv[optind - 1]);
 		case '?':
 			return refuse_argument(argv[optind - 1], optopt, ret_why);
-		}
-		if (parsed->helper && key < 256 && strchr("svniNt", key))
-			continue;
-		if (parsed->helper && key == 'f') {
-			parsed->only_print = true;
-			continue;
 		}
 		spec = spec_by_key(key);
 		r = set_option(o, spec, optarg, ret_why);
@@ -688,14 +671,13 @@ int options_parse(int argc, char *const argv[], struct options *ret, char **ret_
 		.max_idle_threads = 16,
 		.log_level = LOG_INFO,
 	};
-	struct parsed parsed = {};
+	bool printed = false;
 	int r;
 
-	parsed.helper = argc > 0 && !strcmp(basename(argv[0]), "mount.curvefs");
-	r = parse_arguments(argc, argv, &o, &parsed, ret_why);
-	if (!r && !parsed.only_print)
+	r = parse_arguments(argc, argv, &o, &printed, ret_why);
+	if (!r && !printed)
 		r = set_operands(&o, argc - optind, argv + optind, ret_why);
-	if (r < 0 || parsed.only_print) {
+	if (r < 0 || printed) {
 		options_free(&o);
 		/* Out of memory has no sentence of its own. */
 		return r < 0 ? -EINVAL : 1;

@@ -36,13 +36,13 @@ static int remove_mountpoint(void **state)
 }
 
 /* Parse the arguments given (up to NULL), with a program name before them. */
-static int parse(struct options *ret, char **ret_why, const char *program, va_list ap)
+static int parse(struct options *ret, char **ret_why, va_list ap)
 {
 	char *argv[ARGUMENTS_MAX + 2];
 	const char *argument;
 	int argc = 0, r;
 
-	argv[argc++] = strdup(program);
+	argv[argc++] = strdup("curvefs-fuse");
 	while ((argument = va_arg(ap, const char *))) {
 		assert_true(argc < ARGUMENTS_MAX);
 		argv[argc++] = strdup(argument);
@@ -63,7 +63,7 @@ static struct options accept_options(const char *unused, ...)
 
 	(void)unused;
 	va_start(ap, unused);
-	assert_int_equal(parse(&o, &why, "/usr/bin/curvefs-fuse", ap), 0);
+	assert_int_equal(parse(&o, &why, ap), 0);
 	va_end(ap);
 	assert_null(why);
 	return o;
@@ -78,7 +78,7 @@ static void refuse_arguments(const char *says, ...)
 	va_list ap;
 
 	va_start(ap, says);
-	assert_int_equal(parse(&o, &why, "curvefs-fuse", ap), -EINVAL);
+	assert_int_equal(parse(&o, &why, ap), -EINVAL);
 	va_end(ap);
 	assert_string_equal(o.source, "untouched");
 	assert_non_null(why);
@@ -277,33 +277,6 @@ static void what_the_daemon_needs_may_not_lie_in_the_mount(void **state)
 	options_free(&o);
 }
 
-static int parse_as(const char *program, struct options *ret, char **ret_why, ...)
-{
-	va_list ap;
-	int r;
-
-	va_start(ap, ret_why);
-	r = parse(ret, ret_why, program, ap);
-	va_end(ap);
-	return r;
-}
-
-static void mount_helper_takes_what_mount_passes(void **state)
-{
-	_cleanup_free_ char *why = NULL;
-	struct options o;
-
-	(void)state;
-	assert_int_equal(parse_as("/sbin/mount.curvefs", &o, &why, "file:///v", mountpoint, "-s", "-n", "-v",
-	                          "-t", "fuse.curvefs", "-o", "rw,_netdev,cache-size=2M", NULL),
-	                 0);
-	assert_false(o.foreground);
-	assert_int_equal(o.cache_size, 2 << 20);
-	options_free(&o);
-	/* mount -f: nothing is to be done. */
-	assert_int_equal(parse_as("mount.curvefs", &o, &why, "file:///v", mountpoint, "-f", NULL), 1);
-}
-
 static void sizes_are_powers_of_1024(void **state)
 {
 	static const struct {
@@ -357,7 +330,6 @@ int main(void)
 		cmocka_unit_test(operands_are_checked),
 		cmocka_unit_test(relative_paths_become_absolute),
 		cmocka_unit_test(what_the_daemon_needs_may_not_lie_in_the_mount),
-		cmocka_unit_test(mount_helper_takes_what_mount_passes),
 		cmocka_unit_test(sizes_are_powers_of_1024),
 	};
 
