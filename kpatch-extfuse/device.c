@@ -98,8 +98,6 @@ static long extfuse_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 			return -EFAULT;
 		return extfuse_backing_del(dev, id);
 	case EXTFUSE_IOC_BARRIER:
-		if (arg)
-			return -EINVAL;
 		synchronize_srcu(&dev->srcu);
 		return 0;
 	}

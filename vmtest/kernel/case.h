@@ -9,13 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define die(...)                                           \
-	do {                                               \
+#define die(...)                                                \
+	do {                                                    \
 		fprintf(stderr, "%s:%d: ", __FILE__, __LINE__); \
-		fprintf(stderr, __VA_ARGS__);              \
-		fputc('\n', stderr);                       \
-		_exit(1);                                  \
+		fprintf(stderr, __VA_ARGS__);                   \
+		fputc('\n', stderr);                            \
+		end_failed();                                   \
 	} while (0)
+
+/*
+ * Leave the test's process.  A thread of it may wait for an answer of its own
+ * daemon, which is to be no more: so every connection is aborted first.
+ */
+_Noreturn void end_failed(void);
 
 /* What is false ends the test; the mount goes with the test's process and namespace. */
 #define check(what)                                                                    \
@@ -48,5 +54,6 @@ struct test {
 
 extern const struct test hit_tests[], read_tests[], invalidate_tests[], attach_tests[], race_tests[];
 int measure(int argc, char **argv);
+int load_mount(int argc, char **argv);
 
 #endif

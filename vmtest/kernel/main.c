@@ -13,6 +13,14 @@ static const struct {
 	{"attach", attach_tests}, {"race", race_tests},
 };
 
+static void too_long(int sig)
+{
+	static const char what[] = "takes too long\n";
+
+	(void)!write(STDERR_FILENO, what, sizeof(what) - 1);
+	end_failed();
+}
+
 static int run(const struct test *test)
 {
 	int status;
@@ -22,6 +30,7 @@ static int run(const struct test *test)
 	pid = fork();
 	check(pid >= 0);
 	if (!pid) {
+		signal(SIGALRM, too_long);
 		alarm(100);
 		test->run();
 		_exit(0);
@@ -40,6 +49,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "measure"))
 		return measure(argc, argv);
+	if (argc > 1 && !strcmp(argv[1], "load"))
+		return load_mount(argc, argv);
 	for (size_t g = 0; g < sizeof(groups) / sizeof(*groups); g++) {
 		if (argc > 1 && strcmp(argv[1], groups[g].name))
 			continue;
@@ -51,6 +62,6 @@ int main(int argc, char **argv)
 		}
 	}
 	if (!ran)
-		fprintf(stderr, "usage: kernel-case [GROUP [TEST]] | measure\n");
+		fprintf(stderr, "usage: kernel-case [GROUP [TEST]] | measure DIR | load SECONDS\n");
 	return failed || !ran;
 }

@@ -354,6 +354,31 @@ static const struct fuse_lowlevel_ops operations = {
 
 /* ---- start and stop ---- */
 
+enum { MOUNTS = 8 };
+static struct tfs *_Atomic mounts[MOUNTS]; /* of this process */
+
+void end_failed(void)
+{
+	for (int i = 0; i < MOUNTS; i++) {
+		struct tfs *t = atomic_load(&mounts[i]);
+
+		if (t)
+			umount2(t->dir, MNT_FORCE | MNT_DETACH);
+	}
+	_exit(1);
+}
+
+static void remember(struct tfs *from, struct tfs *to)
+{
+	for (int i = 0; i < MOUNTS; i++) {
+		struct tfs *expected = from;
+
+		if (atomic_compare_exchange_strong(&mounts[i], &expected, to))
+			return;
+	}
+	die("too many mounts");
+}
+
 static void *serve(void *arg)
 {
 	struct tfs *t = arg;
@@ -378,6 +403,7 @@ struct tfs *tfs_start(void)
 	t->se = fuse_session_new(&args, &operations, sizeof(operations), t);
 	check(t->se);
 	check(fuse_session_mount(t->se, t->dir) == 0);
+	remember(NULL, t);
 	t->fuse_fd = fuse_session_fd(t->se);
 	check(pthread_create(&t->thread, NULL, serve, t) == 0);
 	t->running = true;
@@ -389,6 +415,7 @@ void tfs_stop(struct tfs *t)
 	tfs_detach(t);
 	check(umount2(t->dir, MNT_DETACH) == 0); /* ends the loop */
 	pthread_join(t->thread, NULL);
+	remember(t, NULL);
 	fuse_session_unmount(t->se);
 	fuse_session_destroy(t->se);
 	rmdir(t->dir);
