@@ -101,10 +101,11 @@ copy_out=$!
 cat <"$state/err" >&2 &
 copy_err=$!
 cd "$top" || die "cannot enter $top"
+# A loaded host may keep a virtual CPU waiting for long: a stall is reported after a minute only.
 # `timeout` leads a process group, in which the whole VM is; if we are killed, it gets the signal.
 setpriv --pdeathsig TERM timeout -k 5 "$timeout" \
 	vng --disable-kvm --force-9p --run "/boot/vmlinuz-$kernel" --cpus "$cpus" --memory "$memory" --rw \
-	--append "console=ttyS1 printk.time=1" --qemu-opts="$qemu_opts" \
+	--append "console=ttyS1 loglevel=5 rcupdate.rcu_cpu_stall_timeout=60" --qemu-opts="$qemu_opts" \
 	-- "exec $(printf %q "$top/vmtest/guest") $(printf %q "$state")" \
 	</dev/null >"$state/out" 2>"$state/err" &
 vm=$!

@@ -9,6 +9,7 @@
 #   META      --meta-dir                 CACHE    --cache-dir
 #   BPF       off, auto or require: what --bpf-cache is given
 #   DAEMON    process id of the daemon of the last mount_volume
+#   S3_URL    address of start_s3's server; S3D its process id
 
 MNT=$CASE_DIR/mnt
 META=$CASE_DIR/meta
@@ -77,6 +78,17 @@ fresh_volume() {
 	mkdir -p "$MNT" "$META" "$CACHE"
 	[[ $VOLUME != file://* ]] || mkdir -p "${VOLUME#file://}"
 	curvefs format "$VOLUME" --meta-dir "$META" "$@"
+}
+
+# start_s3 [OPTION...]: a strict S3 server of our own (options go to `s3d`); $VOLUME is then a place in
+# its bucket "test", $S3_URL its address, and the environment has the credentials it wants.
+start_s3() {
+	s3d --port-file "$CASE_DIR/s3.port" "$@" >"$CASE_DIR/s3.log" 2>&1 </dev/null &
+	S3D=$!
+	wait_for 20 test -s "$CASE_DIR/s3.port"
+	S3_URL=http://127.0.0.1:$(<"$CASE_DIR/s3.port")
+	VOLUME=s3://test/volume
+	export AWS_ACCESS_KEY_ID=test-access-key AWS_SECRET_ACCESS_KEY=test-secret-key AWS_ENDPOINT_URL=$S3_URL
 }
 
 # mount_volume [OPTION...]: mount $VOLUME on $MNT, back when it is usable.
