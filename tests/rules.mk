@@ -30,6 +30,11 @@ units-build: $(unit-prog) harness
 units: units-build ## build and run the unit tests
 	$(Q)tests/run-units $(unit-prog)
 
+# An S3 server that nobody here wrote; the store's contract test uses it when it is there.
+.PHONY: s3rver
+s3rver: ## install s3rver below build/, for one more S3 server in the unit tests (needs npm)
+	$(Q)npm install --silent --no-audit --no-fund --no-package-lock --prefix build/s3rver s3rver@3.7.1
+
 fs-test: programs harness ## run the whole-program cases on this machine, without BPF
 	$(Q)tests/run-cases --build=$(B) --bpf=off --jobs=$(shell nproc) $(CASES)
 

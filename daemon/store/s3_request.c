@@ -325,6 +325,10 @@ static struct outcome judge(const struct s3_store *s, const struct s3_request *r
 	struct outcome o = {0};
 
 	if (error) {
+		/* More than the range asked for does not fit the request; only a whole object may be too big.
+		 */
+		if (error == -EFBIG && r->ranged)
+			error = -EBADMSG;
 		say(&o, error, a->again, "%s", a->message);
 		return o;
 	}

@@ -15,10 +15,13 @@
 
 #define ARGUMENTS_MAX 32
 
-/** The server's program lies beside the directory of the units: B/tests/unit/... and B/tests/harness/s3d. */
-static int find_program(char path[PATH_MAX])
+/**
+ * Find @p program relative to the build directory: this one is B/tests/unit/... itself. @return 0, or -1 if
+ * it is not there.
+ */
+static int find_program(const char *program, char path[PATH_MAX])
 {
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 32);
+	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 64);
 	char *at;
 
 	if (n < 0)
@@ -27,7 +30,7 @@ static int find_program(char path[PATH_MAX])
 	at = strstr(path, "/tests/unit/");
 	if (!at)
 		return -1;
-	strcpy(at, "/tests/harness/s3d");
+	snprintf(at, PATH_MAX - (at - path), "/%s", program);
 	return access(path, X_OK);
 }
 
@@ -38,7 +41,7 @@ int s3d_child_start(struct s3d_child *c, const char *const arguments[])
 	char path[PATH_MAX];
 	int fds[2];
 
-	if (find_program(path) < 0) {
+	if (find_program("tests/harness/s3d", path) < 0) {
 		fprintf(stderr, "s3d is not there: build it with 'make harness'\n");
 		return -1;
 	}
@@ -69,6 +72,56 @@ int s3d_child_start(struct s3d_child *c, const char *const arguments[])
 	setenv("AWS_ACCESS_KEY_ID", "test-access-key", 1);
 	setenv("AWS_SECRET_ACCESS_KEY", "test-secret-key", 1);
 	return 0;
+}
+
+/** Wait for the line that says where it listens. */
+static int read_address(struct s3d_child *c, const char *log)
+{
+	for (int i = 0; i < 400; i++) {
+		_cleanup_fclose_ FILE *f = fopen(log, "re");
+		char line[256];
+
+		while (f && fgets(line, sizeof(line), f)) {
+			unsigned port;
+
+			if (sscanf(line, "S3rver listening on 127.0.0.1:%u", &port) == 1 &&
+			    strchr(line, '\n')) {
+				snprintf(c->url, sizeof(c->url), "http://127.0.0.1:%u", port);
+				return 0;
+			}
+		}
+		if (waitpid(c->pid, NULL, WNOHANG) == c->pid)
+			break;
+		usleep(50000);
+	}
+	fprintf(stderr, "s3rver did not start; see %s\n", log);
+	return -1;
+}
+
+int s3rver_child_start(struct s3d_child *c, const char *directory)
+{
+	_cleanup_free_ char *log = NULL;
+	char path[PATH_MAX];
+
+	if (find_program("../build/s3rver/node_modules/.bin/s3rver", path) < 0)
+		return -2;
+	if (asprintf(&log, "%s/s3rver.log", directory) < 0)
+		return -1;
+	c->pid = fork();
+	if (c->pid < 0)
+		return -1;
+	if (!c->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (!freopen(log, "w", stdout))
+			_exit(127);
+		execl(path, "s3rver", "-s", "-d", directory, "-a", "127.0.0.1", "-p", "0",
+		      "--configure-bucket", "test", NULL);
+		_exit(127);
+	}
+	setenv("no_proxy", "127.0.0.1", 1);
+	setenv("AWS_ACCESS_KEY_ID", "S3RVER", 1);
+	setenv("AWS_SECRET_ACCESS_KEY", "S3RVER", 1);
+	return read_address(c, log);
 }
 
 static size_t keep(char *data, size_t one, size_t n, void *arg)

@@ -16,6 +16,12 @@ struct s3d_child {
  */
 int s3d_child_start(struct s3d_child *c, const char *const arguments[]);
 
+/**
+ * Start s3rver, a server that nobody here wrote, if it is installed (make s3rver), with bucket "test" in
+ * @p directory, and set the credentials that it takes. @return 0, -1 on failure, -2 if it is not there.
+ */
+int s3rver_child_start(struct s3d_child *c, const char *directory);
+
 /** Replace the server's faults (s3d_fault.h); "" for none. @return 0 or -1. */
 int s3d_child_faults(const struct s3d_child *c, const char *spec);
 
