@@ -348,7 +348,7 @@ static void requests_and_bytes_are_counted(void **state)
 
 static pthread_barrier_t together;
 
-/** Puts, reads and replaces objects beside the others; @return NULL, or what went wrong. */
+/** Puts, reads and replaces objects beside the others; @return NULL, or what went wrong, to be freed. */
 static void *hammer(void *arg)
 {
 	unsigned id = (uintptr_t)arg;
@@ -360,9 +360,9 @@ static void *hammer(void *arg)
 		snprintf(key, sizeof(key), "hammer/%u/%u/o", i % 5, id);
 		fill(in, sizeof(in), id * 1000 + i);
 		if (store_put(store, key, in, sizeof(in)) || store_get(store, key, 0, sizeof(out), out))
-			return (void *)store_last_error();
+			return strdup(store_last_error());
 		if (memcmp(in, out, sizeof(in)))
-			return "another thread's bytes";
+			return strdup("another thread's bytes");
 	}
 	return NULL;
 }
@@ -403,8 +403,10 @@ static void threads_do_not_disturb_each_other(void **state)
 
 	(void)state;
 	run_threads(hammer, results);
-	for (int i = 0; i < THREADS; i++)
-		assert_null(results[i]);
+	for (int i = 0; i < THREADS; i++) {
+		if (results[i])
+			fail_msg("%s", (char *)results[i]);
+	}
 }
 
 static void put_new_has_one_winner(void **state)
@@ -507,7 +509,13 @@ static int open_s3rver(void **state)
 	r = directory ? s3rver_child_start(&server, directory) : -1;
 	if (r == -2)
 		return 0;
-	return r < 0 ? r : store_open("s3://test", &options, &store, &why);
+	if (r < 0)
+		return r;
+	/* It answers a put before the bytes are in its file: wait a little before each look. */
+	setenv("CURVEFS_STORE_FAULTS", "get:delay_ms=50;head:delay_ms=50;list:delay_ms=50", 1);
+	r = store_open("s3://test", &options, &store, &why);
+	unsetenv("CURVEFS_STORE_FAULTS");
+	return r;
 }
 
 static int close_s3rver(void **state)
@@ -576,10 +584,11 @@ int main(void)
 	const struct CMUnitTest probe[] = {cmocka_unit_test(s3rver_is_installed)};
 	/* Without conditional puts two may win. */
 	static const char *const old[] = {"put_new_has_one_winner", NULL};
-	/* s3rver 3.7.1 knows no conditional puts either, takes bytes=0-0 for the whole object, and lists
-	 * directory by directory. */
+	/* s3rver 3.7.1 knows no conditional puts either, takes bytes=0-0 for the whole object, lists
+	 * directory by directory, and may give half of an object that was put a moment ago. */
 	static const char *const s3rver[] = {"put_new_has_one_winner", "a_range_is_read",
-	                                     "a_listing_is_in_key_order", NULL};
+	                                     "a_listing_is_in_key_order", "threads_do_not_disturb_each_other",
+	                                     NULL};
 	int failed = run("file", open_file, close_file, NULL);
 
 	failed += run("fault", open_faultless, close_file, NULL);
