@@ -387,8 +387,9 @@ static int add_fuse_opt(struct options *o, const char *name)
 
 static int set_mount_options(struct options *o, const char *list, char **ret_why);
 
-static int set_option(struct options *o, const struct spec *spec, const char *value, char **ret_why)
+static int set_option(struct options *o, const struct spec *spec, const char *given, char **ret_why)
 {
+	const char *value = given ? given : ""; /* only where it is optional may it not be given */
 	unsigned entries;
 	int r;
 
@@ -402,7 +403,7 @@ static int set_option(struct options *o, const struct spec *spec, const char *va
 	case 'o':
 		return set_mount_options(o, value, ret_why);
 	case KEY_BPF_CACHE:
-		return parse_bpf_cache(value, &o->bpf_cache, ret_why);
+		return parse_bpf_cache(given, &o->bpf_cache, ret_why);
 	case KEY_BPF_MAX_ENTRIES:
 		r = parse_unsigned(spec, value, "1K", "64M", &entries, ret_why);
 		if (!r)

@@ -121,7 +121,7 @@ static int session_start(struct session *s, char **ret_why)
 {
 	_cleanup_free_ char *why = NULL;
 	char pin_dir[sizeof(CTL_BPFFS_DIR) + 16];
-	unsigned minor;
+	unsigned minor = 0;
 	int r;
 
 	r = volume_open(s->options, &s->volume, ret_why);
