@@ -403,8 +403,10 @@ static int set_up(struct s3_store *s, const char *rest, const struct store_optio
 	if (r < 0)
 		return r;
 	region = first_set(options->region, "AWS_REGION", "AWS_DEFAULT_REGION");
-	if (!region)
-		region = file_region = credentials_setting("region");
+	if (!region) {
+		file_region = credentials_setting("region");
+		region = file_region;
+	}
 	if (!region)
 		region = "us-east-1";
 	if (!region_valid(region))
@@ -414,8 +416,10 @@ static int set_up(struct s3_store *s, const char *rest, const struct store_optio
 	if (!s->region)
 		return store_open_fail(-ENOMEM, ret_why, "out of memory");
 	endpoint = first_set(options->endpoint_url, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL");
-	if (!endpoint)
-		endpoint = file_endpoint = credentials_setting("endpoint_url");
+	if (!endpoint) {
+		file_endpoint = credentials_setting("endpoint_url");
+		endpoint = file_endpoint;
+	}
 	if (endpoint)
 		r = use_endpoint(s, endpoint, bucket, ret_why);
 	else

@@ -357,10 +357,8 @@ static struct MHD_Response *make_response(struct answer *a, const struct s3d_fau
 	if (!fault || (!fault->cut && !fault->stall_ms) || !a->length)
 		return MHD_create_response_from_buffer(a->length, TAKE_PTR(a->body), MHD_RESPMEM_MUST_FREE);
 	b = malloc(sizeof(*b));
-	*b = (struct bad_body){.data = TAKE_PTR(a->body),
-	                       .length = a->length,
-	                       .stall_ms = fault->stall_ms,
-	                       .cut = fault->cut};
+	*b = (struct bad_body){.length = a->length, .stall_ms = fault->stall_ms, .cut = fault->cut};
+	b->data = TAKE_PTR(a->body);
 	return MHD_create_response_from_callback(b->length, 65536, read_bad_body, b, free_bad_body);
 }
 

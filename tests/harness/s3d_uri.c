@@ -54,7 +54,7 @@ static int compare(const void *a, const void *b)
 char *s3d_uri_canonical_query(const char *raw)
 {
 	_cleanup_free_ char *copy = strdup(raw);
-	char *pairs[PARAMETERS_MAX], *rest = copy, *pair, *out = NULL;
+	char *pairs[PARAMETERS_MAX] = {0}, *rest = copy, *pair, *out = NULL;
 	size_t n = 0, size;
 	bool bad = false;
 	FILE *f;

@@ -184,7 +184,7 @@ static void a_file_of_nonsense_is_no_credentials(void **state)
 	assert_refused("no S3 credentials");
 	/* The rest of an over-long line is not taken for a line. */
 	memset(text, 'x', sizeof(text));
-	memcpy(text, "[default]\nlong=", 15);
+	text[stpcpy(text, "[default]\nlong=") - text] = 'x';
 	strcpy(text + 8201, "aws_access_key_id=EVIL\naws_secret_access_key=x\n");
 	write_file(".aws/credentials", text);
 	assert_refused("access key id");

@@ -209,7 +209,7 @@ static void of_a_bad_error_is_kept_what_can_be(void **state)
 	s3_xml_parse_error("<Error><Code>a\nb\x7f\xc3\xa9</Code></Error>", 34, &e);
 	assert_string_equal(e.code, "a?b???");
 	memset(large, 'm', 200000);
-	memcpy(large, "<Error><Message>", 16);
+	large[stpcpy(large, "<Error><Message>") - large] = 'm';
 	strcpy(large + 199000, "</Message><Code>C</Code></Error>");
 	s3_xml_parse_error(large, strlen(large), &e);
 	assert_int_equal(strlen(e.message), sizeof(e.message) - 1);
