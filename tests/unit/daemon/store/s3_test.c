@@ -432,7 +432,8 @@ static void open_says_what_is_wrong(void **state)
 		_cleanup_free_ char *why = NULL;
 		struct store *s = NULL;
 
-		if (store_open(cases[i].url, &options, &s, &why) != -EINVAL || !why || !strstr(why, cases[i].says))
+		if (store_open(cases[i].url, &options, &s, &why) != -EINVAL || !why ||
+		    !strstr(why, cases[i].says))
 			fail_msg("%s: %s", cases[i].url, why ? why : "opened");
 		assert_null(s);
 	}
