@@ -441,7 +441,8 @@ static void open_says_what_is_wrong(void **state)
 
 static void missing_credentials_are_said_at_open(void **state)
 {
-	_cleanup_free_ char *why = NULL, *home = getenv("HOME") ? strdup(getenv("HOME")) : NULL;
+	const char *home_now = getenv("HOME");
+	_cleanup_free_ char *why = NULL, *home = home_now ? strdup(home_now) : NULL;
 	struct store *s = NULL;
 
 	(void)state;
