@@ -117,13 +117,29 @@ static int unknown_option(const struct arg *table, const char *given, const char
 	const char *names[WORD_MAX], *meant;
 	size_t count = 0;
 
-	for (const struct arg *a = table; a && a->name && count < WORD_MAX - 1; a++)
+	for (const struct arg *a = table; a->name && count < WORD_MAX - 1; a++)
 		names[count++] = a->name;
 	names[count++] = "help";
 	meant = args_suggest(name, names, count);
 	if (meant)
 		return refuse(ret_why, "unknown option '%s'; did you mean --%s?", given, meant);
 	return refuse(ret_why, "unknown option '%s'", given);
+}
+
+static const struct arg *find_name(const struct arg *table, const char *name)
+{
+	for (const struct arg *a = table; a->name; a++)
+		if (strcmp(a->name, name) == 0)
+			return a;
+	return NULL;
+}
+
+static const struct arg *find_letter(const struct arg *table, char letter)
+{
+	for (const struct arg *a = table; a->name; a++)
+		if (a->letter == letter)
+			return a;
+	return NULL;
 }
 
 /* argv[*i] is "--name..."; takes the next one as well if it is the value. */
@@ -137,9 +153,8 @@ static int parse_long(const struct arg *table, int argc, char **argv, int *i, ch
 		return -ENOMEM;
 	if (value)
 		*value++ = '\0';
-	for (a = table; a && a->name && strcmp(a->name, name) != 0; a++)
-		;
-	if (!a || !a->name) {
+	a = find_name(table, name);
+	if (!a) {
 		_cleanup_free_ char *given = strndup(argv[*i], strlen(name) + 2);
 
 		return unknown_option(table, given ? given : "", name, ret_why);
@@ -169,12 +184,10 @@ static int parse_letters(const struct arg *table, int argc, char **argv, int *i,
 	for (const char *p = word + 1; *p; p++) {
 		const char shown[] = {'-', *p, '\0'};
 		const char *value = NULL;
-		const struct arg *a;
+		const struct arg *a = find_letter(table, *p);
 		int r;
 
-		for (a = table; a && a->name && a->letter != *p; a++)
-			;
-		if (!a || !a->name)
+		if (!a)
 			/* "-json" was meant to be "--json" */
 			return p == word + 1 && word[2] ? unknown_option(table, word, word + 1, ret_why)
 			                                : refuse(ret_why, "unknown option '%s'", shown);
@@ -216,7 +229,7 @@ int args_parse(const struct arg *table, int argc, char **argv, char **ret_why)
 
 void args_print(const struct arg *table, FILE *f)
 {
-	for (const struct arg *a = table; a && a->name; a++) {
+	for (const struct arg *a = table; a->name; a++) {
 		char option[64], letter[8] = "    ";
 
 		if (a->letter)

@@ -34,7 +34,8 @@ void check_fuse_device(struct check *c)
 
 void check_fusermount(struct check *c)
 {
-	_cleanup_free_ char *path = strdup(getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
+	const char *env = getenv("PATH");
+	_cleanup_free_ char *path = strdup(env ? env : "/usr/bin:/bin");
 	char *save = NULL, file[PATH_MAX];
 
 	for (char *dir = path ? strtok_r(path, ":", &save) : NULL; dir; dir = strtok_r(NULL, ":", &save)) {

@@ -8,14 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct command *const commands[] = {
+#define COMMANDS 8
+static const struct command *const commands[COMMANDS] = {
 	&cmd_format, &cmd_warmup, &cmd_status, &cmd_stats, &cmd_info, &cmd_maps, &cmd_doctor, &cmd_umount,
 };
 
 static void print_usage(FILE *f)
 {
 	fputs("usage: curvefs SUBCOMMAND [OPTION...] [OPERAND...]\n\n", f);
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+	for (size_t i = 0; i < COMMANDS; i++)
 		fprintf(f, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
 	fputs("  help     print this, or all about a SUBCOMMAND\n\n"
 	      "`curvefs SUBCOMMAND --help` lists its options. Volumes are mounted with curvefs-fuse(1).\n",
@@ -34,15 +35,15 @@ static void print_help(const struct command *c)
 
 static const struct command *find(const char *name)
 {
-	const char *names[ARRAY_SIZE(commands) + 1], *meant;
+	const char *names[COMMANDS + 1], *meant;
 
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+	for (size_t i = 0; i < COMMANDS; i++) {
 		if (strcmp(commands[i]->name, name) == 0)
 			return commands[i];
 		names[i] = commands[i]->name;
 	}
-	names[ARRAY_SIZE(commands)] = "help";
-	meant = args_suggest(name, names, ARRAY_SIZE(names));
+	names[COMMANDS] = "help";
+	meant = args_suggest(name, names, COMMANDS + 1);
 	fprintf(stderr, "curvefs: unknown subcommand '%s'", name);
 	if (meant)
 		fprintf(stderr, "; did you mean '%s'?\n", meant);

@@ -106,7 +106,7 @@ const struct command cmd_status = {
 	.operands = "",
 	.summary = "the mounts of this machine and their state",
 	.details = "State: up; dead: its daemon was killed, `curvefs umount` cleans up; hung: it does not "
-                   "answer.\n",
+		   "answer.\n",
 	.args = args,
 	.min_operands = 0,
 	.max_operands = 0,

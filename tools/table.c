@@ -53,8 +53,9 @@ struct table *table_new(const char *const *titles)
 
 	if (!t)
 		return NULL;
-	while (titles[t->columns])
+	do
 		t->columns++;
+	while (titles[t->columns]);
 	t->right = calloc(t->columns, sizeof(*t->right));
 	names = calloc(t->columns, sizeof(*names));
 	if (!t->right || !names) {

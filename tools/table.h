@@ -9,7 +9,7 @@
 
 struct table;
 
-/** @p titles: NULL-terminated; an empty or ">" title has no heading. NULL without memory. */
+/** @p titles: one or more, NULL-terminated; an empty or ">" title has no heading. NULL without memory. */
 struct table *table_new(const char *const *titles);
 
 /** A row: as many cells as there are titles, copied; NULL is empty. */

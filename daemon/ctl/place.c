@@ -245,7 +245,7 @@ int ctl_find_place(const char *path, bool follow, struct ctl_place *ret, char **
 		why(ret_why, path, strerror(-r));
 		return r;
 	}
-	if (r < 0) {
+	if (r < 0 || !m.type) {
 		why(ret_why, path, "its mount is not in /proc/self/mountinfo");
 		return r;
 	}

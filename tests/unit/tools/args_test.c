@@ -31,8 +31,10 @@ static const struct arg table[] = {
 static char *argv[16], *why;
 static int argc;
 
-/* Parse the words up to NULL; *why is what is said about them. */
-static int parse(const char *word, ...)
+/* Parse words; why is what is said about them. */
+#define parse(...) parse_words(__VA_ARGS__, (char *)NULL)
+
+static int parse_words(const char *word, ...)
 {
 	va_list ap;
 
@@ -63,7 +65,7 @@ static void assert_refused(int r, const char *says)
 static void operands_and_options_may_be_mixed(void **state)
 {
 	(void)state;
-	assert_int_equal(parse("one", "--flag", "two", "-n", "7", "three", NULL), 3);
+	assert_int_equal(parse("one", "--flag", "two", "-n", "7", "three"), 3);
 	assert_string_equal(argv[0], "one");
 	assert_string_equal(argv[1], "two");
 	assert_string_equal(argv[2], "three");
@@ -75,12 +77,12 @@ static void operands_and_options_may_be_mixed(void **state)
 static void values_may_be_attached_or_follow(void **state)
 {
 	(void)state;
-	assert_int_equal(parse("--string=a=b", "-n9", "-i", "0.5", "--chunk-size", "4K", NULL), 0);
+	assert_int_equal(parse("--string=a=b", "-n9", "-i", "0.5", "--chunk-size", "4K"), 0);
 	assert_string_equal(string, "a=b");
 	assert_int_equal(number, 9);
 	assert_int_equal(size, 4096);
 	assert_true(seconds == 0.5);
-	assert_int_equal(parse("-fos", "text", NULL), 0);
+	assert_int_equal(parse("-fos", "text"), 0);
 	assert_true(flag && other);
 	assert_string_equal(string, "text");
 }
@@ -88,39 +90,39 @@ static void values_may_be_attached_or_follow(void **state)
 static void two_dashes_end_the_options(void **state)
 {
 	(void)state;
-	assert_int_equal(parse("--flag", "--", "--other", "-x", NULL), 2);
+	assert_int_equal(parse("--flag", "--", "--other", "-x"), 2);
 	assert_string_equal(argv[0], "--other");
 	assert_string_equal(argv[1], "-x");
 	assert_false(other);
-	assert_int_equal(parse("-", NULL), 1);
+	assert_int_equal(parse("-"), 1);
 }
 
 static void an_unknown_option_is_refused_with_a_suggestion(void **state)
 {
 	(void)state;
-	assert_refused(parse("--chunksize=4M", NULL), "'--chunksize'; did you mean --chunk-size?");
-	assert_refused(parse("--numbr", "3", NULL), "did you mean --number?");
-	assert_refused(parse("--hepl", NULL), "did you mean --help?");
-	assert_refused(parse("-chunk-size", NULL), "did you mean --chunk-size?");
+	assert_refused(parse("--chunksize=4M"), "'--chunksize'; did you mean --chunk-size?");
+	assert_refused(parse("--numbr", "3"), "did you mean --number?");
+	assert_refused(parse("--hepl"), "did you mean --help?");
+	assert_refused(parse("-chunk-size"), "did you mean --chunk-size?");
 }
 
 static void values_are_checked(void **state)
 {
 	(void)state;
-	assert_refused(parse("--number", "0", NULL), "from 1 to 100");
-	assert_refused(parse("--number", "101", NULL), "from 1 to 100");
-	assert_refused(parse("--number", "1x", NULL), "'1x'");
-	assert_refused(parse("--number", "-1", NULL), "'-1'");
-	assert_refused(parse("--number", "99999999999999999999", NULL), "a number");
-	assert_refused(parse("--number", NULL), "needs a value");
-	assert_refused(parse("-n", NULL), "needs a value");
-	assert_refused(parse("--chunk-size", "5Q", NULL), "'5Q'");
-	assert_refused(parse("--chunk-size", "2M", NULL), "to 1048576 bytes");
-	assert_refused(parse("--interval", "0", NULL), "above 0");
-	assert_refused(parse("--interval", "nan", NULL), "'nan'");
-	assert_refused(parse("--string=", NULL), "empty");
-	assert_refused(parse("--flag=yes", NULL), "takes no value");
-	assert_refused(parse("-z", NULL), "'-z'");
+	assert_refused(parse("--number", "0"), "from 1 to 100");
+	assert_refused(parse("--number", "101"), "from 1 to 100");
+	assert_refused(parse("--number", "1x"), "'1x'");
+	assert_refused(parse("--number", "-1"), "'-1'");
+	assert_refused(parse("--number", "99999999999999999999"), "a number");
+	assert_refused(parse("--number"), "needs a value");
+	assert_refused(parse("-n"), "needs a value");
+	assert_refused(parse("--chunk-size", "5Q"), "'5Q'");
+	assert_refused(parse("--chunk-size", "2M"), "to 1048576 bytes");
+	assert_refused(parse("--interval", "0"), "above 0");
+	assert_refused(parse("--interval", "nan"), "'nan'");
+	assert_refused(parse("--string="), "empty");
+	assert_refused(parse("--flag=yes"), "takes no value");
+	assert_refused(parse("-z"), "'-z'");
 }
 
 static void a_suggestion_is_near_or_none(void **state)
