@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # status tells a mount that is up from one whose daemon was killed; umount clears the latter away.
+# Of its own: a mount that another case makes may get the number of one that is gone.
+export CURVEFS_RUN_DIR=$CASE_DIR/run
 fresh_volume --name status-test
 mount_volume
 of() { # KEY: of this mount, whatever else is mounted on this machine
@@ -12,7 +14,7 @@ assert_eq "$(of name)" status-test
 assert_eq "$(of source)" "$VOLUME"
 curvefs status | grep -q "^$MNT .* up "
 minor=$(stat -c %Ld "$MNT")
-run=/run/curvefs/$minor
+run=$CURVEFS_RUN_DIR/$minor
 assert_eq "$(stat -c %a "$run")" 700
 assert_eq "$(stat -c %a "$run/control.sock")" 600
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # curvefs umount waits for the daemon, does not lose what cannot be uploaded, and knows its mounts.
+# Of its own: a mount that another case makes may get the number of one that is gone.
+export CURVEFS_RUN_DIR=$CASE_DIR/run
 fresh_volume
 mount_volume
 mkdir "$MNT/d"
@@ -10,7 +12,7 @@ is_mounted "$MNT"
 curvefs umount "$MNT" --json >said
 assert_eq "$(json said result)" unmounted
 not is_running "$DAEMON"
-not test -e "/run/curvefs/$minor"
+not test -e "$CURVEFS_RUN_DIR/$minor"
 daemon_ended
 
 # A lazy one detaches at once, and the daemon ends with its last user.
@@ -28,7 +30,7 @@ daemon_ended
 mount_volume
 minor=$(stat -c %Ld "$MNT")
 kill_daemon
-[ -e "/run/curvefs/$minor" ]
+[ -e "$CURVEFS_RUN_DIR/$minor" ]
 curvefs umount "$MNT"
-not test -e "/run/curvefs/$minor"
+not test -e "$CURVEFS_RUN_DIR/$minor"
 assert_fails curvefs umount "$MNT"
