@@ -21,16 +21,15 @@ struct removed;
 struct store;
 
 /* Requests that reached the daemon, by FUSE operation; the names are those of `curvefs stats`. */
-#define DAEMON_OPS(X)                                                                                        \
-	X(lookup)                                                                                            \
-	X(getattr)                                                                                           \
-	X(setattr)                                                                                           \
-	X(readlink)                                                                                          \
-	X(mknod)                                                                                             \
-	X(mkdir) X(unlink) X(rmdir) X(symlink) X(rename) X(link) X(open) X(create) X(read) X(write) X(flush) \
-		X(release) X(fsync) X(opendir) X(readdir) X(readdirplus) X(releasedir) X(fsyncdir) X(statfs) \
-			X(setxattr) X(getxattr) X(listxattr) X(removexattr) X(access) X(fallocate) X(lseek)  \
-				X(forget)
+/* clang-format off */
+#define DAEMON_OPS(X)                                                             \
+	X(lookup) X(getattr) X(setattr) X(readlink)                               \
+	X(mknod) X(mkdir) X(unlink) X(rmdir) X(symlink) X(rename) X(link)         \
+	X(open) X(create) X(read) X(write) X(flush) X(release) X(fsync)           \
+	X(opendir) X(readdir) X(readdirplus) X(releasedir) X(fsyncdir) X(statfs)  \
+	X(setxattr) X(getxattr) X(listxattr) X(removexattr)                       \
+	X(access) X(fallocate) X(lseek) X(forget)
+/* clang-format on */
 
 enum daemon_op {
 #define X(op) DAEMON_OP_##op,
