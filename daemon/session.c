@@ -139,7 +139,8 @@ static int session_start(struct session *s, char **ret_why)
 	if (r < 0)
 		return r;
 	r = ctl_server_start(s->volume, minor, &s->ctl, &why);
-	if ((r == -EACCES || r == -EPERM) && geteuid() != 0) {
+	/* Other users may have no place for it. */
+	if (r < 0 && geteuid() != 0) {
 		log_warning("no control socket, so no `curvefs stats`, `info` or `warmup`: %s",
 		            why ? why : strerror(-r));
 		r = 0;
