@@ -106,12 +106,23 @@ static void kv_set_options(struct kv *kv, bool create)
 {
 	rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
 	rocksdb_options_t *o = rocksdb_options_create();
+	rocksdb_lru_cache_options_t *lru = rocksdb_lru_cache_options_create();
 
-	kv->cache = rocksdb_cache_create_lru(BLOCK_CACHE_SIZE);
+	/* Few shards, and indexes and filters in small partitions: whole ones of a table are larger than a
+	 * shard of such a small cache, and would be read from the disk for every look-up. */
+	rocksdb_lru_cache_options_set_capacity(lru, BLOCK_CACHE_SIZE);
+	rocksdb_lru_cache_options_set_num_shard_bits(lru, 2);
+	kv->cache = rocksdb_cache_create_lru_opts(lru);
+	rocksdb_lru_cache_options_destroy(lru);
 	kv->table_options = table;
 	rocksdb_block_based_options_set_block_cache(table, kv->cache);
 	rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
-	rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);
+	rocksdb_block_based_options_set_index_type(
+		table, rocksdb_block_based_table_index_type_two_level_index_search);
+	rocksdb_block_based_options_set_partition_filters(table, 1);
+	rocksdb_block_based_options_set_pin_top_level_index_and_filter(table, 1);
+	rocksdb_block_based_options_set_data_block_index_type(
+		table, rocksdb_block_based_table_data_block_index_type_binary_search_and_hash);
 	/* The table takes the filter over. */
 	rocksdb_block_based_options_set_filter_policy(table, rocksdb_filterpolicy_create_bloom_full(10));
 
@@ -120,6 +131,9 @@ static void kv_set_options(struct kv *kv, bool create)
 	rocksdb_options_set_block_based_table_factory(o, table);
 	rocksdb_options_set_write_buffer_size(o, WRITE_BUFFER_SIZE);
 	rocksdb_options_set_max_write_buffer_number(o, WRITE_BUFFERS);
+	/* Spares a search of the memtables for keys that are in the tables. */
+	rocksdb_options_set_memtable_prefix_bloom_size_ratio(o, 0.02);
+	rocksdb_options_set_memtable_whole_key_filtering(o, 1);
 	rocksdb_options_set_target_file_size_base(o, TABLE_SIZE);
 	rocksdb_options_set_max_bytes_for_level_base(o, 4 * TABLE_SIZE);
 	rocksdb_options_set_max_open_files(o, OPEN_FILES);
