@@ -39,7 +39,7 @@ struct meta_attr {
 	uint64_t ino;
 	uint64_t generation;
 	uint64_t size;    /* bytes; of a directory 4096 */
-	uint64_t version; /* data version: counted up by each change of the data or size */
+	uint64_t version; /* data version: grows with each change of the data or size, by one or more */
 	uint64_t parent;  /* of a directory; else 0 */
 	uint32_t mode;    /* type and permissions */
 	uint32_t nlink;   /* of a directory 2 + its subdirectories */
@@ -85,6 +85,7 @@ int meta_format(const char *dir, const struct meta_volume *volume, char **ret_wh
 /** Open; -ENOENT: not formatted, -EBUSY: in use, -EPROTO: made by another version. *ret_why (free it) for
  * people. */
 int meta_open(const char *dir, struct meta **ret, char **ret_why);
+/** Makes every change durable, too. NULL is fine. */
 void meta_close(struct meta *m);
 const struct meta_volume *meta_volume(const struct meta *m);
 

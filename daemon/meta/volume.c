@@ -182,8 +182,14 @@ static int finish_cuts(struct meta *m)
 		return r;
 	r = txn_list_numbers(&t, 'T', &inos, &count);
 	kv_rollback(t.kv);
-	for (size_t i = 0; !r && i < count; i++)
-		r = meta_finish_cut(m, inos[i]);
+	for (size_t i = 0; !r && i < count; i++) {
+		/* One that fails stays on record, and readers of that file still see holes there. */
+		int failed = meta_finish_cut(m, inos[i]);
+
+		if (failed < 0)
+			log_debug("metadata: cannot complete the truncation of inode %llu: %s",
+			          (unsigned long long)inos[i], strerror(-failed));
+	}
 	return r;
 }
 
@@ -219,6 +225,8 @@ void meta_close(struct meta *m)
 {
 	if (!m)
 		return;
+	if (m->kv && kv_sync(m->kv) < 0)
+		log_debug("metadata: closed without a sync; a power failure may take the last changes");
 	kv_close(m->kv);
 	pthread_mutex_destroy(&m->id_lock);
 	free(m);

@@ -184,6 +184,23 @@ static void a_cut_that_a_crash_interrupted_is_completed_by_the_next_open(void **
 	assert_int_equal(garbage_count(f), 9);
 }
 
+static void a_cut_that_cannot_be_completed_does_not_keep_the_volume_from_opening(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t ino = make_half_cut(f), other = make_file(f, 1, "b");
+	struct meta_slices list = {};
+
+	meta_close(f->m);
+	put_raw(f, meta_key_pair('C', ino, 3), "\1rubbish", 8);
+	fixture_open(f);
+	write_slice(f, other, 0, 0, 10);
+	assert_int_equal(meta_slices(f->m, ino, 3, &list), 0);
+	assert_int_equal(list.count, 0);
+	assert_int_equal(
+		meta_commit_write(f->m, ino, NULL, 0, CHUNK, (struct timespec){1, 1}, false, false, NULL),
+		-EIO);
+}
+
 static void chunks_that_are_being_cut_off_are_holes(void **state)
 {
 	struct fixture *f = *state;
@@ -245,6 +262,9 @@ int main(void)
 	                                        fixture_teardown),
 		META_TEST(usage_is_counted_and_kept),
 		META_TEST(a_cut_that_a_crash_interrupted_is_completed_by_the_next_open),
+		cmocka_unit_test_setup_teardown(
+			a_cut_that_cannot_be_completed_does_not_keep_the_volume_from_opening, fixture_setup,
+			fixture_teardown),
 		META_TEST(chunks_that_are_being_cut_off_are_holes),
 		META_TEST(a_write_to_a_file_that_is_being_cut_completes_the_cut_first),
 		META_TEST(growing_a_file_that_is_being_cut_completes_the_cut_first),
