@@ -126,7 +126,7 @@ static int drop_collect(struct kv_slice key, struct kv_slice value, void *arg)
 	r = meta_key_parse_pair(key, 'C', &ino, &chunks[drop->chunk_count]);
 	if (!r)
 		r = decode_chunk(drop->t->m, value, &list);
-	if (r < 0)
+	if (r < 0 || !list.count)
 		return r;
 	more = reallocarray(drop->slices, drop->slice_count + list.count, sizeof(*more));
 	if (!more)

@@ -32,13 +32,13 @@ static int dirent(struct kv_slice key, struct kv_slice value, void *arg)
 	r = meta_key_parse_pair(key, 'R', &ino, &entry.next);
 	if (!r)
 		r = meta_decode_dentry_at(value, &d);
-	if (!r && op->with_attr) {
-		r = txn_get_inode(op->t, d.ino, false, &inode);
-		if (r == -ENOENT)
-			r = -EBADMSG; /* it is one snapshot */
-	}
-	if (r < 0)
+	if (r)
 		return r;
+	if (op->with_attr) {
+		r = txn_get_inode(op->t, d.ino, false, &inode);
+		if (r < 0)
+			return r == -ENOENT ? -EBADMSG : r; /* it is one snapshot */
+	}
 	entry.name = d.name;
 	entry.ino = d.ino;
 	entry.type = d.type;
