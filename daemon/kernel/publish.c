@@ -54,17 +54,28 @@ void publish_set_kernel(struct publish *p, struct kernel *kernel)
 	p->kernel = kernel;
 }
 
-/* Read the truth about @p ino: what is committed, and on top what is pending. */
+/*
+ * Read the truth about @p ino: what is committed, and on top what is pending.
+ *
+ * Whoever wants to change it says so (pending) and then waits for the lock that is held here. So nothing
+ * pending before the metadata is read means that nothing changes while it is. Something pending may be
+ * committed at any moment, also in the middle of this: then what was read is old, and is read again.
+ */
 static int read_truth(struct publish *p, uint64_t ino, struct meta_attr *ret, bool *ret_pending)
 {
-	struct meta_attr attr;
-	int r = meta_getattr(p->source.meta, ino, &attr);
+	for (;;) {
+		struct meta_attr attr = {.ino = ino};
+		bool before = p->source.pending && p->source.pending(p->source.arg, &attr);
+		int r = meta_getattr(p->source.meta, ino, &attr);
 
-	if (r < 0)
-		return r;
-	*ret_pending = p->source.pending && p->source.pending(p->source.arg, &attr);
-	*ret = attr;
-	return 0;
+		if (r < 0)
+			return r;
+		if (before && !p->source.pending(p->source.arg, &attr))
+			continue;
+		*ret_pending = before;
+		*ret = attr;
+		return 0;
+	}
 }
 
 /*
