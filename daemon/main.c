@@ -12,6 +12,7 @@
 #include "daemon/session.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -168,6 +169,8 @@ int main(int argc, char **argv)
 	int r, status;
 
 	open_standard_descriptors();
+	/* Each arena keeps its own free memory, and RocksDB's threads would make one apiece. */
+	mallopt(M_ARENA_MAX, 2);
 	log_init(PROGRAM, false);
 	r = options_parse(argc, argv, &options, &why);
 	if (r < 0) {
