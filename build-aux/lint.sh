@@ -27,7 +27,7 @@ format() { files '*.c' '*.h' | xargs -0r clang-format --dry-run -Werror; }
 cpp_check() {
 	files '*.c' | xargs -0r cppcheck -j "$(nproc)" --quiet --std=c11 --enable=warning,portability,performance \
 		--suppressions-list=build-aux/cppcheck.supp --inline-suppr --error-exitcode=1 \
-		-D__x86_64__ -D_GNU_SOURCE -I.
+		-D__x86_64__ -DCONFIG_X86_64 -D_GNU_SOURCE -I.
 }
 
 tidy() {
@@ -48,8 +48,9 @@ shell() {
 		'#!'*sh | '# shellcheck shell='*) shells+=("$file") ;;
 		esac
 	done < <(files)
-	shellcheck -x "${shells[@]}" || bad=1
-	# Cases are sourced: their variables come from lib.sh, and -e is on.
+	# SC2034: libraries set what their users read.
+	shellcheck -x -e SC2034 "${shells[@]}" || bad=1
+	# Cases are sourced: variables come from and go to lib.sh, -e is on, and `ls` is what is tested.
 	files 'tests/fs/*.sh' | xargs -0r shellcheck -s bash -e SC2154,SC2164,SC2034,SC2012 || bad=1
 	return $bad
 }
