@@ -94,8 +94,12 @@ static void lose_file(struct cache_file *f)
 	c->files--;
 	f->disk_bytes = 0;
 	f->name = (struct data_name){};
-	chunks_for_each(&f->chunks, chunk) chunk->present = chunk->indexed = chunk->verified =
+	chunks_for_each (&f->chunks, chunk) {
+		chunk->present = 0;
+		chunk->indexed = 0;
+		chunk->verified = 0;
 		chunk->dropping = 0;
+	}
 }
 
 int file_open(struct cache_file *f)
