@@ -301,22 +301,30 @@ static void scattered_writes_share_an_object(void **state)
 
 /* ---- crashes: the child does it and dies, the parent looks ---- */
 
-static void in_a_child_that_is_killed(struct fixture *f, void (*fn)(struct fixture *f, struct model *m),
-                                      struct model *m)
+enum part { WRITE_FLUSH_WRITE, DIE_IN_UPLOAD, UNLINK };
+
+/* A process of its own, since a fork has none of the threads that RocksDB counts on. */
+static void in_a_child_that_is_killed(struct fixture *f, enum part part, const struct model *m)
 {
+	char kind[12], which[12], ino[24], seed[12];
 	pid_t pid;
 	int status;
 
 	assert_int_equal(fixture_close(f), 0);
+	snprintf(kind, sizeof(kind), "%d", f->kind);
+	snprintf(which, sizeof(which), "%d", part);
+	snprintf(ino, sizeof(ino), "%" PRIu64, m->ino);
+	snprintf(seed, sizeof(seed), "%u", m->seed);
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		fixture_open(f);
-		fn(f, m);
-		kill(getpid(), SIGKILL);
+		execl("/proc/self/exe", "flush_test", f->top, kind, f->faults ? f->faults : "", which, ino,
+		      seed, NULL);
+		_exit(127);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+		fail_msg("the child ended with status %x", status);
 	f->faults = NULL;
 	fixture_open(f);
 }
@@ -347,7 +355,7 @@ static void what_was_flushed_survives_a_kill(void **state)
 	char seen[11];
 
 	model_init(&m, ino, 4);
-	in_a_child_that_is_killed(f, write_flush_write, &m);
+	in_a_child_that_is_killed(f, WRITE_FLUSH_WRITE, &m);
 	fill_model(&m, 0, 2 * MIB + 17);
 	file = get(f, ino);
 	/* Written past the cache it may be there; else the old bytes are. */
@@ -378,7 +386,7 @@ static void a_kill_during_upload_leaves_the_old_file(void **state)
 
 	model_init(&m, ino, 5);
 	f->faults = "put:kill,after=2,late";
-	in_a_child_that_is_killed(f, write_and_die_in_upload, &m);
+	in_a_child_that_is_killed(f, DIE_IN_UPLOAD, &m);
 	file = get(f, ino);
 	assert_int_equal(attr_of(f, ino).size, 5);
 	expect_bytes(file, 0, "hello", 5);
@@ -402,12 +410,12 @@ static void orphans_of_a_crash_are_reaped_at_the_next_mount(void **state)
 	struct fixture *f = *state;
 	uint64_t ino = make_file(f, "a");
 	struct data_file *file = get(f, ino);
-	struct model m = {.ino = ino};
+	const struct model m = {.ino = ino};
 	struct meta_attr attr;
 
 	put_bytes(file, 0, "hello", 5);
 	data_file_put(file);
-	in_a_child_that_is_killed(f, unlink_and_die, &m);
+	in_a_child_that_is_killed(f, UNLINK, &m);
 	assert_int_equal(meta_getattr(f->meta, ino, &attr), 0);
 	assert_int_equal(data_reap_orphans(f->data), 0);
 	assert_int_equal(meta_getattr(f->meta, ino, &attr), -ENOENT);
@@ -415,7 +423,31 @@ static void orphans_of_a_crash_are_reaped_at_the_next_mount(void **state)
 	expect_no_leftover(f, 0);
 }
 
-int main(void)
+static int child_main(char **argv)
+{
+	struct fixture f = {.top = argv[1], .kind = (enum cache_kind)atoi(argv[2])};
+	struct model m;
+
+	log_set_level(LOG_CRIT);
+	f.faults = *argv[3] ? argv[3] : NULL;
+	model_init(&m, strtoull(argv[5], NULL, 10), (unsigned)strtoul(argv[6], NULL, 10));
+	fixture_open(&f);
+	switch ((enum part)atoi(argv[4])) {
+	case WRITE_FLUSH_WRITE:
+		write_flush_write(&f, &m);
+		break;
+	case DIE_IN_UPLOAD:
+		write_and_die_in_upload(&f, &m);
+		break;
+	case UNLINK:
+		unlink_and_die(&f, &m);
+		break;
+	}
+	kill(getpid(), SIGKILL);
+	return 1;
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_failed_upload_is_reported_and_tried_again, setup_roomy,
@@ -442,5 +474,7 @@ int main(void)
 		WITH_EACH_CACHE(orphans_of_a_crash_are_reaped_at_the_next_mount),
 	};
 
+	if (argc == 7)
+		return child_main(argv);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
