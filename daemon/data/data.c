@@ -80,7 +80,8 @@ static void file_free(struct data_file *f)
 	for (size_t i = 0; i < f->stale_count; i++)
 		cache_file_put(f->stale[i]);
 	free(f->stale);
-	for (size_t i = 0; i < f->uploaded_count; i++)
+	/* Of any other file than one that was reaped, metadata may name them; gc will know. */
+	for (size_t i = 0; f->orphan && i < f->uploaded_count; i++)
 		garbage_add(f->d, f->uploaded[i].write.slice.object, f->uploaded[i].write.slice.size);
 	free(f->uploaded);
 	pthread_cond_destroy(&f->quiet);
@@ -105,7 +106,7 @@ int data_close(struct data *d)
 			d->table[i] = f->next;
 			if (f->refs)
 				log_debug("inode %" PRIu64 " is still open", f->ino);
-			if (f->changed)
+			if (f->changed && !f->orphan)
 				log_error("inode %" PRIu64 ": what was written since its last successful "
 				          "fsync or close is lost",
 				          f->ino);

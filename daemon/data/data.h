@@ -56,7 +56,8 @@ struct data_hooks {
 	void *arg;
 };
 
-/** @p cache NULL: everything is read and written through. @p options NULL: the defaults, with 8 MiB of read-ahead. */
+/** @p cache NULL: everything is read and written through. @p options NULL: the defaults, with 8 MiB of
+ * read-ahead. */
 int data_open(struct meta *meta, struct store *store, struct cache *cache, const struct data_options *options,
               const struct data_hooks *hooks, struct data **ret);
 

@@ -124,6 +124,7 @@ static void upload_window(struct window *w)
 			r = cache_read_dirty(w->cache, w->ranges[i].offset, w->ranges[i].length, buffer + at);
 		if (r == 0)
 			r = object_put(d, buffer, total, &object);
+		free(TAKE_PTR(buffer));
 		memory_give(d, total);
 	}
 	if (r == 0) {
@@ -351,40 +352,43 @@ static void settle(struct data_file *f, struct cache_file *cache, bool io_held)
 int flush_locked(struct data_file *f, bool io_held)
 {
 	struct cache_file *cache = cache_of(f);
-	bool skipped;
-	int r;
+	bool skipped = false;
+	int r = 0;
 
 	if (!cache)
 		return 0;
-	/* The second round is for what was rewritten while its first upload waited for the commit. */
-	for (int round = 0; round < 2; round++) {
+	pthread_mutex_lock(&f->lock);
+	if (!f->changed) {
+		pthread_mutex_unlock(&f->lock);
+		return 0;
+	}
+	f->flushing = true;
+	while (f->laters)
+		pthread_cond_wait(&f->quiet, &f->lock);
+	pthread_mutex_unlock(&f->lock);
+
+	/*
+	 * What was rewritten while its first upload waited for the commit takes a second round; by then that
+	 * is committed, and with nothing going on in the background there is no third.
+	 */
+	do {
 		uint64_t size;
 
-		pthread_mutex_lock(&f->lock);
-		if (!f->changed) {
-			pthread_mutex_unlock(&f->lock);
-			return 0;
-		}
-		f->flushing = true;
-		while (f->laters)
-			pthread_cond_wait(&f->quiet, &f->lock);
 		/* As it is now: what is written behind it later has bytes that are not uploaded. */
+		pthread_mutex_lock(&f->lock);
 		size = f->size;
 		pthread_mutex_unlock(&f->lock);
-
 		skipped = false;
 		r = upload_dirty(f, cache, &skipped);
 		if (r == 0)
 			r = commit(f, cache, size, io_held);
-		if (r == 0 && !skipped)
-			settle(f, cache, io_held);
+	} while (r == 0 && skipped);
+	if (r == 0)
+		settle(f, cache, io_held);
 
-		pthread_mutex_lock(&f->lock);
-		f->flushing = false;
-		pthread_mutex_unlock(&f->lock);
-		if (r < 0 || !skipped)
-			break;
-	}
+	pthread_mutex_lock(&f->lock);
+	f->flushing = false;
+	pthread_mutex_unlock(&f->lock);
 	return r;
 }
 

@@ -15,6 +15,7 @@
 #define BATCH 256
 #define TICK_NS (5 * 1000000000ll)  /* looks around that often, garbage or not */
 #define OLD_NS (30 * 1000000000ll)  /* so long may bytes be staged only */
+#define PAUSE_NS 200000000ll        /* between rounds, so that many small commits share one */
 #define CLOSE_NS (5 * 1000000000ll) /* so long may garbage hold up data_close() */
 
 struct batch {
@@ -87,6 +88,10 @@ static bool collect(struct data *d)
 	r = meta_list_garbage(d->meta, garbage, BATCH, &count);
 	if (r < 0 || !count)
 		return false;
+	/* What freed them may be in memory only. A crash must not bring back metadata that names them. */
+	r = meta_sync(d->meta);
+	if (r < 0)
+		return false;
 	gone = delete_batch(d, garbage, count);
 	if (gone < count && !d->garbage_warned)
 		log_warning("objects that are no longer needed could not be deleted, this is tried again: %s",
@@ -109,24 +114,30 @@ static void flush_old(struct data *d)
 	}
 }
 
+/* Sleep until @p wake (monotonic), or until told to end, or, if @p kicks count, kicked. The lock is held. */
+static void janitor_sleep(struct data *d, int64_t wake, bool kicks)
+{
+	struct timespec until = {.tv_sec = wake / 1000000000, .tv_nsec = wake % 1000000000};
+
+	while (!d->janitor_ends && !(kicks && d->janitor_kicked) &&
+	       pthread_cond_timedwait(&d->janitor_wake, &d->janitor_lock, &until) == 0)
+		;
+}
+
 static void *janitor_main(void *arg)
 {
 	struct data *d = arg;
 	int64_t looked = monotonic_ns();
 
 	pthread_mutex_lock(&d->janitor_lock);
-	while (!d->janitor_ends) {
-		int64_t wake = looked + TICK_NS;
-		struct timespec until = {.tv_sec = wake / 1000000000, .tv_nsec = wake % 1000000000};
-
-		while (!d->janitor_ends && !d->janitor_kicked &&
-		       pthread_cond_timedwait(&d->janitor_wake, &d->janitor_lock, &until) == 0)
-			;
-		d->janitor_kicked = false;
+	for (;;) {
+		janitor_sleep(d, looked + TICK_NS, true);
+		janitor_sleep(d, monotonic_ns() + PAUSE_NS, false);
 		if (d->janitor_ends)
 			break;
+		d->janitor_kicked = false;
 		pthread_mutex_unlock(&d->janitor_lock);
-		if (monotonic_ns() >= wake) {
+		if (monotonic_ns() >= looked + TICK_NS) {
 			looked = monotonic_ns();
 			if (!d->options.read_only)
 				flush_old(d);

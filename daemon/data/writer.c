@@ -88,12 +88,13 @@ static int write_past(struct data_file *f, uint64_t offset, size_t length, const
 		c = cache_truncate(cache, end);
 	if (r == 0 && cache && c == 0)
 		c = cache_invalidate(cache, offset, length);
+	for (size_t i = 0; i < count && r < 0; i++)
+		if (writes[i].slice.object)
+			garbage_add(d, writes[i].slice.object, writes[i].slice.size);
+	/* If this fails it may be in the log all the same, so the objects stay, for gc to decide. */
 	if (r == 0)
 		r = meta_commit_write(d->meta, f->ino, writes, count, end, now, false, false, &attr);
 	if (r < 0) {
-		for (size_t i = 0; i < count; i++)
-			if (writes[i].slice.object)
-				garbage_add(d, writes[i].slice.object, writes[i].slice.size);
 		if (cache && (c < 0 || cache_truncate(cache, size) < 0))
 			file_cache_again(f);
 		return r;

@@ -36,7 +36,7 @@ static void random_operations_match_the_model(void **state)
 	struct model m;
 
 	model_init(&m, ino, 1);
-	for (int i = 0; i < 150; i++) {
+	for (int i = 0; i < 100; i++) {
 		unsigned what = model_random(&m, 100);
 
 		if (what < 60) {
@@ -117,6 +117,8 @@ static void appends_go_to_the_end_wherever_that_is(void **state)
 	assert_int_equal(attr_of(f, ino).size, 7);
 }
 
+#define APPENDS 40 /* each */
+
 struct appender {
 	struct data_file *file;
 	char byte;
@@ -128,7 +130,7 @@ static void *append_main(void *arg)
 	char record[100];
 
 	memset(record, a->byte, sizeof(record));
-	for (int i = 0; i < 200; i++)
+	for (int i = 0; i < APPENDS; i++)
 		if (data_write(a->file, 0, sizeof(record), record, true) < 0)
 			return "write failed";
 	return NULL;
@@ -154,15 +156,15 @@ static void concurrent_appends_do_not_overlap(void **state)
 		pthread_join(threads[i], &failed);
 		assert_null(failed);
 	}
-	assert_int_equal(attr_of(f, ino).size, 4 * 200 * sizeof(record));
-	for (int i = 0; i < 800; i++) {
+	assert_int_equal(attr_of(f, ino).size, 4 * APPENDS * sizeof(record));
+	for (int i = 0; i < 4 * APPENDS; i++) {
 		assert_int_equal(data_read(file, i * sizeof(record), sizeof(record), record), sizeof(record));
 		for (size_t j = 1; j < sizeof(record); j++)
 			assert_int_equal(record[j], record[0]);
 		seen[record[0] - 'a']++;
 	}
 	for (int i = 0; i < 4; i++)
-		assert_int_equal(seen[i], 200);
+		assert_int_equal(seen[i], APPENDS);
 	data_file_put(file);
 }
 
