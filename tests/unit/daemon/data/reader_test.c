@@ -110,8 +110,11 @@ static void reading_in_order_fetches_ahead(void **state)
 		expect_bytes(file, at, m.bytes + at, 128 * KIB);
 	data_file_put(file);
 	assert_int_equal(data_close(f->data), 0); /* waits for those under way */
+	f->data = NULL;
 	assert_true(got_bytes(f) > 3 * MIB);
-	assert_true(got_bytes(f) <= MODEL_MAX);
+	/* Nothing twice, unless the cache is too small for what is fetched ahead. */
+	if (f->kind != TINY)
+		assert_true(got_bytes(f) <= MODEL_MAX);
 	assert_int_equal(data_open(f->meta, f->store, f->cache, NULL, NULL, &f->data), 0);
 	free(m.bytes);
 }
