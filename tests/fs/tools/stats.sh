@@ -10,15 +10,16 @@ assert_eq "$(case_grown daemon.mkdir)" 1
 assert_eq "$(case_grown daemon.create)" 1
 [ "$(case_grown store.put)" -ge 1 ]
 [ "$(case_grown store.bytes.put)" -ge 100000 ]
-[ "$(stat_counter memory.resident_bytes)" -gt 1000000 ]
-assert_eq "$(stat_counter volume.inodes)" 3
+all=$CASE_DIR/stats.after
+[ "$(json "$all" memory.resident_bytes)" -gt 1000000 ]
+assert_eq "$(json "$all" volume.inodes)" 3
 for key in kernel.lookup.hit kernel.read.miss kernel.getattr.negative daemon.getattr store.get store.put \
 	store.delete store.list store.head cache.bytes cache.hits cache.misses ring.records ring.lost; do
-	stat_counter "$key" >/dev/null
+	json "$all" "$key" >/dev/null
 done
 
 # Asking is not counted as use of the file system.
-case_stats before
+cp "$all" stats.before
 curvefs stats "$MNT" >said
 case_stats after
 assert_eq "$(case_grown daemon.getattr)" 0
