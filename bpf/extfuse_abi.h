@@ -254,8 +254,9 @@ struct extfuse_read {
 
 enum extfuse_read_flags {
 	EXTFUSE_READ_DIRECT = 1 << 0, /* O_DIRECT */
-	EXTFUSE_READ_ASIDE = 1 << 1,  /* dirty pages or a writable shared mapping: count it, the module passes */
-	EXTFUSE_READ_AGAIN = 1 << 2,  /* second verdict on a read already counted: do not count it */
+	EXTFUSE_READ_ASIDE =
+		1 << 1, /* dirty pages or a writable shared mapping: count it, the module passes */
+	EXTFUSE_READ_AGAIN = 1 << 2, /* second verdict on a read already counted: do not count it */
 };
 
 /* ---- the module's device ------------------------------------------------ */

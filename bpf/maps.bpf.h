@@ -78,7 +78,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, EXTFUSE_OP_COUNT * EXTFUSE_OUTCOMES);
+	__uint(max_entries, EXTFUSE_OP_COUNT *EXTFUSE_OUTCOMES);
 	__type(key, __u32);
 	__type(value, __u64);
 } stats SEC(".maps");

@@ -69,7 +69,8 @@ static __noinline __u64 take_long2(struct extfuse_request *req)
 	return take_dentry(&dentry_long, &key);
 }
 
-/* Drop the directory, the (first) name in it, and the inode that the name led to, which is returned (or 0). */
+/* Drop the directory, the (first) name in it, and the inode that the name led to, which is returned (or 0).
+ */
 static __noinline __u64 drop_name(struct extfuse_request *req)
 {
 	struct extfuse_dentry_key key;

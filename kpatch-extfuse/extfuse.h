@@ -89,7 +89,7 @@ struct extfuse_inst {
 	struct fuse_conn *fc;
 	struct extfuse_dev *dev;
 	const struct extfuse_ops *ops; /* in the struct_ops map: RCU keeps programs and map while they run */
-	struct bpf_link *link; /* by which it is unregistered */
+	struct bpf_link *link;         /* by which it is unregistered */
 	struct work_struct free;
 };
 
@@ -107,12 +107,14 @@ static __always_inline bool extfuse_maybe_served(const struct fuse_conn *fc)
 	return unlikely(READ_ONCE(extfuse_bucket(fc)->first));
 }
 
-/* Within rcu_read_lock().  NULL too while the connection is not (or no longer) up: fs/fuse knows the errno. */
+/* Within rcu_read_lock().  NULL too while the connection is not (or no longer) up: fs/fuse knows the errno.
+ */
 static __always_inline struct extfuse_inst *extfuse_find(const struct fuse_conn *fc)
 {
 	struct extfuse_inst *inst;
 
-	hlist_for_each_entry_rcu(inst, extfuse_bucket(fc), node) {
+	hlist_for_each_entry_rcu(inst, extfuse_bucket(fc), node)
+	{
 		if (inst->fc == fc)
 			return READ_ONCE(fc->connected) && READ_ONCE(fc->initialized) ? inst : NULL;
 	}
@@ -143,9 +145,10 @@ struct extfuse_io {
 	long srcu;  /* index of the section */
 };
 
-enum extfuse_how extfuse_decide(struct kiocb *iocb, struct iov_iter *to, u32 flags, struct extfuse_io *ret_io);
-ssize_t extfuse_read_backing(struct kiocb *iocb, struct iov_iter *to, struct extfuse_backing *backing, u64 offset,
-			     u64 count, long srcu);
+enum extfuse_how extfuse_decide(struct kiocb *iocb, struct iov_iter *to, u32 flags,
+                                struct extfuse_io *ret_io);
+ssize_t extfuse_read_backing(struct kiocb *iocb, struct iov_iter *to, struct extfuse_backing *backing,
+                             u64 offset, u64 count, long srcu);
 /* Tasks that are in the original function with a frame of this module below it. */
 extern struct srcu_struct extfuse_frames;
 

@@ -14,7 +14,8 @@
 static_assert(IS_ENABLED(CONFIG_DYNAMIC_FTRACE_WITH_ARGS));
 
 /* Integer arguments 2..5; 0 and 1 stay as they are. */
-static __always_inline void extfuse_set_args(struct ftrace_regs *fregs, long arg2, long arg3, long arg4, long arg5)
+static __always_inline void extfuse_set_args(struct ftrace_regs *fregs, long arg2, long arg3, long arg4,
+                                             long arg5)
 {
 #ifdef arch_ftrace_regs
 	struct pt_regs *regs = &arch_ftrace_regs(fregs)->regs;
@@ -42,7 +43,7 @@ static __always_inline void extfuse_return(struct ftrace_regs *fregs, long resul
 
 /* ssize_t __fuse_simple_request(struct mnt_idmap *idmap, struct fuse_mount *fm, struct fuse_args *args) */
 static void notrace extfuse_on_request(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
-				       struct ftrace_regs *fregs)
+                                       struct ftrace_regs *fregs)
 {
 	struct fuse_mount *fm = (struct fuse_mount *)ftrace_regs_get_argument(fregs, 1);
 	struct fuse_args *args = (struct fuse_args *)ftrace_regs_get_argument(fregs, 2);
@@ -56,7 +57,7 @@ static void notrace extfuse_on_request(unsigned long ip, unsigned long parent_ip
 
 /* ssize_t fuse_file_read_iter(struct kiocb *iocb, struct iov_iter *to) */
 static void notrace extfuse_on_read(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
-				    struct ftrace_regs *fregs)
+                                    struct ftrace_regs *fregs)
 {
 	struct kiocb *iocb = (struct kiocb *)ftrace_regs_get_argument(fregs, 0);
 	struct iov_iter *to = (struct iov_iter *)ftrace_regs_get_argument(fregs, 1);
@@ -64,9 +65,6 @@ static void notrace extfuse_on_read(unsigned long ip, unsigned long parent_ip, s
 	struct extfuse_io io;
 
 	if (!extfuse_maybe_served(fm->fc))
-		return;
-	/* extfuse_read_backing() falls back to the original: let it through. */
-	if (within_module_mem_type(parent_ip, THIS_MODULE, MOD_TEXT))
 		return;
 	switch (extfuse_decide(iocb, to, 0, &io)) {
 	case EXTFUSE_HOW_BACKING:

@@ -39,9 +39,11 @@ static int extfuse_check_layout(struct fuse_conn *fc)
 	int err = -ENOTCONN;
 
 	down_read(&fc->killsb);
-	list_for_each_entry(fm, &fc->mounts, fc_entry) {
+	list_for_each_entry(fm, &fc->mounts, fc_entry)
+	{
 		err = 0;
-		if (fm->fc != fc || !fm->sb || fm->sb->s_fs_info != fm || fm->sb->s_magic != FUSE_SUPER_MAGIC) {
+		if (fm->fc != fc || !fm->sb || fm->sb->s_fs_info != fm ||
+		    fm->sb->s_magic != FUSE_SUPER_MAGIC) {
 			pr_err("this kernel's fs/fuse is not the one that the module was built for\n");
 			err = -EPROTO;
 			break;
@@ -120,7 +122,8 @@ static int extfuse_inst_insert(struct extfuse_inst *inst)
 	int err = 0;
 
 	mutex_lock(&extfuse_table_lock);
-	hlist_for_each_entry(other, bucket, node) {
+	hlist_for_each_entry(other, bucket, node)
+	{
 		if (other->fc == inst->fc)
 			err = -EBUSY;
 	}
@@ -187,7 +190,8 @@ static void extfuse_unreg(void *kdata, struct bpf_link *link)
 
 	mutex_lock(&extfuse_table_lock);
 	for (i = 0; i < ARRAY_SIZE(extfuse_table) && !found; i++) {
-		hlist_for_each_entry(inst, &extfuse_table[i], node) {
+		hlist_for_each_entry(inst, &extfuse_table[i], node)
+		{
 			if (inst->link == link) {
 				found = inst;
 				break;
@@ -207,7 +211,7 @@ static int extfuse_init_type(struct btf *btf)
 }
 
 static int extfuse_init_member(const struct btf_type *t, const struct btf_member *member, void *kdata,
-			       const void *udata)
+                               const void *udata)
 {
 	const struct extfuse_ops *from = udata;
 	struct extfuse_ops *to = kdata;
@@ -235,7 +239,7 @@ static int extfuse_init_member(const struct btf_type *t, const struct btf_member
 static const struct btf_type *extfuse_request_type, *extfuse_read_type;
 
 static int extfuse_check_member(const struct btf_type *t, const struct btf_member *member,
-				const struct bpf_prog *prog)
+                                const struct bpf_prog *prog)
 {
 	const struct btf *btf = prog->aux->attach_btf;
 	const struct btf_type *type;
@@ -261,13 +265,14 @@ static int extfuse_check_member(const struct btf_type *t, const struct btf_membe
 }
 
 static bool extfuse_is_valid_access(int off, int size, enum bpf_access_type type, const struct bpf_prog *prog,
-				    struct bpf_insn_access_aux *info)
+                                    struct bpf_insn_access_aux *info)
 {
 	return bpf_tracing_btf_ctx_access(off, size, type, prog, info);
 }
 
 /* Called for writes: exactly the fields that extfuse_abi.h calls writable. */
-static int extfuse_btf_struct_access(struct bpf_verifier_log *log, const struct bpf_reg_state *reg, int off, int size)
+static int extfuse_btf_struct_access(struct bpf_verifier_log *log, const struct bpf_reg_state *reg, int off,
+                                     int size)
 {
 	const struct btf_type *t = btf_type_by_id(reg->btf, reg->btf_id);
 	int start, end;
@@ -289,7 +294,8 @@ static int extfuse_btf_struct_access(struct bpf_verifier_log *log, const struct 
 	return 0;
 }
 
-/* bpf_perf_event_output(): for tracing programs the kernel takes registers from ctx, which there are none of here. */
+/* bpf_perf_event_output(): for tracing programs the kernel takes registers from ctx, which there are none of
+ * here. */
 BPF_CALL_5(extfuse_event_output, void *, ctx, struct bpf_map *, map, u64, flags, void *, data, u64, size)
 {
 	if (flags & ~BPF_F_INDEX_MASK)
@@ -308,7 +314,8 @@ static const struct bpf_func_proto extfuse_event_output_proto = {
 	.arg5_type = ARG_CONST_SIZE,
 };
 
-static const struct bpf_func_proto *extfuse_get_func_proto(enum bpf_func_id func_id, const struct bpf_prog *prog)
+static const struct bpf_func_proto *extfuse_get_func_proto(enum bpf_func_id func_id,
+                                                           const struct bpf_prog *prog)
 {
 	if (func_id == BPF_FUNC_perf_event_output)
 		return &extfuse_event_output_proto;

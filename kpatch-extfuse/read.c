@@ -14,6 +14,51 @@
 DEFINE_SRCU(extfuse_frames);
 
 /*
+ * Reads that go to the original although a verdict would keep them.  They are
+ * rare, so the handler asks for the number first.  (The caller's address would
+ * not do: other tracers put theirs in its place.)
+ */
+static LIST_HEAD(extfuse_fallbacks);
+static DEFINE_SPINLOCK(extfuse_fallbacks_lock); /* of the list */
+static atomic_t extfuse_fallbacks_count;
+
+struct extfuse_fallback {
+	struct list_head node;
+	const struct kiocb *iocb;
+};
+
+static noinline bool extfuse_falls_back(const struct kiocb *iocb)
+{
+	struct extfuse_fallback *fallback;
+	bool found = false;
+
+	spin_lock(&extfuse_fallbacks_lock);
+	list_for_each_entry(fallback, &extfuse_fallbacks, node) found |= fallback->iocb == iocb;
+	spin_unlock(&extfuse_fallbacks_lock);
+	return found;
+}
+
+static ssize_t extfuse_read_original(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct extfuse_fallback fallback = {.iocb = iocb};
+	ssize_t ret;
+
+	spin_lock(&extfuse_fallbacks_lock);
+	list_add(&fallback.node, &extfuse_fallbacks);
+	spin_unlock(&extfuse_fallbacks_lock);
+	atomic_inc(&extfuse_fallbacks_count);
+
+	ret = iocb->ki_filp->f_op->read_iter(iocb, to);
+
+	/* iocb may be gone by now, if it is an asynchronous one: only its address is used */
+	atomic_dec(&extfuse_fallbacks_count);
+	spin_lock(&extfuse_fallbacks_lock);
+	list_del(&fallback.node);
+	spin_unlock(&extfuse_fallbacks_lock);
+	return ret;
+}
+
+/*
  * Has the page cache of the FUSE inode something newer than the daemon?  Data
  * moves through these states in this order, so asking in this order misses none.
  */
@@ -44,8 +89,10 @@ enum extfuse_how extfuse_decide(struct kiocb *iocb, struct iov_iter *to, u32 fla
 	int verdict, srcu;
 
 	/* Never waiting (NOWAIT) cannot be promised; a bad inode gets its EIO from the original. */
-	if (!iov_iter_count(to) || iocb->ki_pos < 0 || iocb->ki_flags & IOCB_NOWAIT || !S_ISREG(inode->i_mode) ||
-	    test_bit(FUSE_I_BAD, &extfuse_inode(inode)->state))
+	if (!iov_iter_count(to) || iocb->ki_pos < 0 || iocb->ki_flags & IOCB_NOWAIT ||
+	    !S_ISREG(inode->i_mode) || test_bit(FUSE_I_BAD, &extfuse_inode(inode)->state))
+		return EXTFUSE_HOW_ORIGINAL;
+	if (unlikely(atomic_read(&extfuse_fallbacks_count)) && extfuse_falls_back(iocb))
 		return EXTFUSE_HOW_ORIGINAL;
 
 	rcu_read_lock();
@@ -95,8 +142,10 @@ out:
 }
 
 /* Read into the pages that are there: a fault could wait for the daemon, or for ever. */
-static ssize_t extfuse_read_once(struct extfuse_backing *backing, struct iov_iter *to, loff_t pos, size_t count)
+static ssize_t extfuse_read_once(struct extfuse_backing *backing, struct iov_iter *to, loff_t pos,
+                                 size_t count)
 {
+	bool nofault = to->nofault;
 	const struct cred *old;
 	struct kiocb iocb;
 	size_t rest;
@@ -112,7 +161,7 @@ static ssize_t extfuse_read_once(struct extfuse_backing *backing, struct iov_ite
 	pagefault_disable();
 	ret = vfs_iocb_iter_read(backing->file, &iocb, to);
 	pagefault_enable();
-	to->nofault = false;
+	to->nofault = nofault;
 	revert_creds(old);
 	iov_iter_reexpand(to, iov_iter_count(to) + rest);
 	return ret;
@@ -124,7 +173,7 @@ static ssize_t extfuse_read_once(struct extfuse_backing *backing, struct iov_ite
  * original leaves nothing but ki_pos behind either.
  */
 notrace ssize_t extfuse_read_backing(struct kiocb *iocb, struct iov_iter *to, struct extfuse_backing *backing,
-				     u64 offset, u64 count, long srcu)
+                                     u64 offset, u64 count, long srcu)
 {
 	struct extfuse_io io = {.backing = backing, .offset = offset, .count = count, .srcu = srcu};
 	const struct iov_iter saved = *to;
@@ -162,8 +211,7 @@ notrace ssize_t extfuse_read_backing(struct kiocb *iocb, struct iov_iter *to, st
 		}
 		break;
 	}
-	/* The handler knows by the caller that this one goes through; so it must not be a tail call. */
-	ret = iocb->ki_filp->f_op->read_iter(iocb, to);
+	ret = extfuse_read_original(iocb, to);
 	srcu_read_unlock(&extfuse_frames, frame);
 	return ret;
 }

@@ -8,7 +8,7 @@
  */
 #include "extfuse.h"
 
-#define EXTFUSE_TMPFILE 51            /* enum fuse_opcode of this kernel may end earlier */
+#define EXTFUSE_TMPFILE 51 /* enum fuse_opcode of this kernel may end earlier */
 #define EXTFUSE_COPY_FILE_RANGE_64 53
 
 struct wire {
@@ -138,10 +138,12 @@ static __always_inline bool extfuse_parse(const struct fuse_args *args, struct e
 		return true;
 	case FUSE_RENAME:
 	case FUSE_RENAME2:
-		BUILD_BUG_ON(offsetof(struct fuse_rename_in, newdir) != offsetof(struct fuse_rename2_in, newdir));
+		BUILD_BUG_ON(offsetof(struct fuse_rename_in, newdir) !=
+		             offsetof(struct fuse_rename2_in, newdir));
 		in.rename.flags = 0;
 		if (wire_read(&w, &in.rename,
-			      args->opcode == FUSE_RENAME ? sizeof(struct fuse_rename_in) : sizeof(in.rename))) {
+		              args->opcode == FUSE_RENAME ? sizeof(struct fuse_rename_in)
+		                                          : sizeof(in.rename))) {
 			req->nodeid2 = in.rename.newdir;
 			req->flags = in.rename.flags;
 			req->name_len = wire_name(&w, req->name);
@@ -178,7 +180,8 @@ static __always_inline bool extfuse_parse(const struct fuse_args *args, struct e
 	return false;
 }
 
-/* Bytes that the caller has room for in the one out-argument; a reply to several, or into pages, is not ours. */
+/* Bytes that the caller has room for in the one out-argument; a reply to several, or into pages, is not ours.
+ */
 static __always_inline u32 extfuse_room(const struct fuse_args *args)
 {
 	if (args->out_numargs != 1 || args->out_pages || !args->out_args[0].value)
@@ -187,7 +190,8 @@ static __always_inline u32 extfuse_room(const struct fuse_args *args)
 }
 
 /* Carry out V_REPLY; false if the answer is not one that the caller can take. */
-static __always_inline bool extfuse_reply(struct fuse_args *args, const struct extfuse_request *req, long *ret_result)
+static __always_inline bool extfuse_reply(struct fuse_args *args, const struct extfuse_request *req,
+                                          long *ret_result)
 {
 	if (req->error) {
 		/* the range that fs/fuse takes from a daemon */

@@ -7,7 +7,13 @@ module-link := $(patsubst kpatch-extfuse/%,$(module-dir)/%,$(module-src)) $(modu
 
 module: build/extfuse.ko ## build the kernel module only
 
-build/extfuse.ko: $(module-src) bpf/extfuse_abi.h | $(module-link)
+# Made for another kernel, everything is made anew.
+module-kdir := $(module-dir)/.kdir
+$(if $(filter-out $(file <$(module-kdir)),$(KDIR)),$(shell rm -rf $(module-dir)))
+$(module-kdir): | $(module-dir)
+	$(Q)echo '$(KDIR)' >$@
+
+build/extfuse.ko: $(module-src) bpf/extfuse_abi.h $(module-kdir) | $(module-link)
 	$(call say,KO,$@)
 	$(Q)$(MAKE) $(if $(Q),-s) --no-print-directory -C $(module-dir) KDIR='$(KDIR)' BPFTOOL='$(BPFTOOL)'
 	$(Q)cp $(module-dir)/extfuse.ko $@

@@ -16,31 +16,43 @@
 
 static const struct extfuse_config no_config;
 
-/* Load with these descriptors and attach; 0 or a negative errno. */
-static int try_attach(struct tfs *t, int fuse_fd, int device_fd, uint32_t abi)
+/*
+ * An object is loaded once, with two numbers for the descriptors (loading takes
+ * long, since all of the kernel's BTF is read); what is open under these numbers
+ * when it is attached is what counts.
+ */
+enum { FUSE_FD = 500, DEVICE_FD = 501 };
+
+static int try_attach(struct bpf_object *object, int fuse_fd, int device_fd)
 {
-	struct bpf_object *object;
 	struct bpf_link *link;
 	int r;
 
-	check(tfs_load(t, &no_config, fuse_fd, device_fd, abi, &object) == 0);
+	close(FUSE_FD);
+	close(DEVICE_FD);
+	check(fuse_fd < 0 || dup2(fuse_fd, FUSE_FD) == FUSE_FD);
+	check(device_fd < 0 || dup2(device_fd, DEVICE_FD) == DEVICE_FD);
 	r = tfs_link(object, &link);
 	if (r == 0)
 		bpf_link__destroy(link);
-	bpf_object__close(object);
+	close(FUSE_FD);
+	close(DEVICE_FD);
 	return r;
 }
 
 static void a_second_instance_is_refused_until_the_first_is_gone(void)
 {
 	struct tfs *t = tfs_start();
+	struct bpf_object *object;
 
 	tfs_attach(t, NULL);
-	check_equal(try_attach(t, t->fuse_fd, t->device_fd, EXTFUSE_ABI_VERSION), -EBUSY);
+	check(tfs_load(t, &no_config, FUSE_FD, DEVICE_FD, EXTFUSE_ABI_VERSION, &object) == 0);
+	check_equal(try_attach(object, t->fuse_fd, t->device_fd), -EBUSY);
 	bpf_link__destroy(t->link);
 	t->link = NULL;
-	for (int i = 0; i < 5; i++)
-		check_equal(try_attach(t, t->fuse_fd, t->device_fd, EXTFUSE_ABI_VERSION), 0);
+	for (int i = 0; i < 10; i++)
+		check_equal(try_attach(object, t->fuse_fd, t->device_fd), 0);
+	bpf_object__close(object);
 	tfs_stop(t);
 }
 
@@ -48,22 +60,36 @@ static void descriptors_of_another_kind_are_refused(void)
 {
 	struct tfs *t = tfs_start();
 	int device = open(EXTFUSE_DEVICE, O_RDWR), unmounted = open("/dev/fuse", O_RDWR);
-	int file = open("/proc/self/exe", O_RDONLY), closed = 1000, pipes[2];
+	int file = open("/proc/self/exe", O_RDONLY), pipes[2];
+	struct bpf_object *object;
 
 	check(device >= 0 && unmounted >= 0 && file >= 0 && pipe(pipes) == 0);
-	check_equal(try_attach(t, file, device, EXTFUSE_ABI_VERSION), -EINVAL);
-	check_equal(try_attach(t, pipes[0], device, EXTFUSE_ABI_VERSION), -EINVAL);
-	check_equal(try_attach(t, device, device, EXTFUSE_ABI_VERSION), -EINVAL);
-	check_equal(try_attach(t, closed, device, EXTFUSE_ABI_VERSION), -EBADF);
-	check_equal(try_attach(t, -1, device, EXTFUSE_ABI_VERSION), -EBADF);
-	check_equal(try_attach(t, unmounted, device, EXTFUSE_ABI_VERSION), -ENOTCONN);
-	check_equal(try_attach(t, t->fuse_fd, file, EXTFUSE_ABI_VERSION), -EINVAL);
-	check_equal(try_attach(t, t->fuse_fd, t->fuse_fd, EXTFUSE_ABI_VERSION), -EINVAL);
-	check_equal(try_attach(t, t->fuse_fd, closed, EXTFUSE_ABI_VERSION), -EBADF);
-	check_equal(try_attach(t, t->fuse_fd, device, EXTFUSE_ABI_VERSION + 1), -EINVAL);
-	check_equal(try_attach(t, t->fuse_fd, device, EXTFUSE_ABI_VERSION), 0);
+	check(tfs_load(t, &no_config, FUSE_FD, DEVICE_FD, EXTFUSE_ABI_VERSION, &object) == 0);
+	check_equal(try_attach(object, file, device), -EINVAL);
+	check_equal(try_attach(object, pipes[0], device), -EINVAL);
+	check_equal(try_attach(object, device, device), -EINVAL);
+	check_equal(try_attach(object, -1, device), -EBADF);
+	check_equal(try_attach(object, unmounted, device), -ENOTCONN);
+	check_equal(try_attach(object, t->fuse_fd, file), -EINVAL);
+	check_equal(try_attach(object, t->fuse_fd, t->fuse_fd), -EINVAL);
+	check_equal(try_attach(object, t->fuse_fd, -1), -EBADF);
+	check_equal(try_attach(object, t->fuse_fd, device), 0);
 	check(umount2(t->dir, 0) == 0);
-	check_equal(try_attach(t, t->fuse_fd, device, EXTFUSE_ABI_VERSION), -ENOTCONN);
+	check_equal(try_attach(object, t->fuse_fd, device), -ENOTCONN);
+}
+
+static void another_abi_is_refused(void)
+{
+	struct tfs *t = tfs_start();
+	struct bpf_object *object;
+	struct bpf_link *link;
+	int device = open(EXTFUSE_DEVICE, O_RDWR);
+
+	check(device >= 0);
+	check(tfs_load(t, &no_config, t->fuse_fd, device, EXTFUSE_ABI_VERSION + 1, &object) == 0);
+	check_equal(tfs_link(object, &link), -EINVAL);
+	bpf_object__close(object);
+	tfs_stop(t);
 }
 
 /* In a child: with the descriptors of root, but not its capabilities. */
@@ -124,6 +150,7 @@ static void every_ioctl_checks_its_argument(void)
 	check_errno((add.fd = pipes[0], ioctl(device, EXTFUSE_IOC_BACKING_ADD, &add)), EINVAL);
 	check((add.fd = open(tfs_path(t, "file"), O_RDONLY)) >= 0);
 	check_errno(ioctl(device, EXTFUSE_IOC_BACKING_ADD, &add), EINVAL);
+	close(add.fd); /* or the mount would not go */
 	add.fd = file;
 	add.flags = 1;
 	check_errno(ioctl(device, EXTFUSE_IOC_BACKING_ADD, &add), EINVAL);
@@ -300,6 +327,7 @@ static void programs_may_write_the_answer_and_nothing_else(void)
 const struct test attach_tests[] = {
 	TEST(a_second_instance_is_refused_until_the_first_is_gone),
 	TEST(descriptors_of_another_kind_are_refused),
+	TEST(another_abi_is_refused),
 	TEST(without_privilege_nothing_works),
 	TEST(every_ioctl_checks_its_argument),
 	TEST(the_module_stays_while_it_is_used),

@@ -24,25 +24,25 @@
 _Noreturn void end_failed(void);
 
 /* What is false ends the test; the mount goes with the test's process and namespace. */
-#define check(what)                                                                    \
-	do {                                                                           \
-		if (!(what))                                                           \
-			die("not true: %s (errno: %s)", #what, strerror(errno));       \
+#define check(what)                                                              \
+	do {                                                                     \
+		if (!(what))                                                     \
+			die("not true: %s (errno: %s)", #what, strerror(errno)); \
 	} while (0)
 
-#define check_equal(a, b)                                                                            \
-	do {                                                                                         \
-		long long _a = (long long)(a), _b = (long long)(b);                                  \
-		if (_a != _b)                                                                        \
-			die("%s is %lld, %s is %lld (errno: %s)", #a, _a, #b, _b, strerror(errno));  \
+#define check_equal(a, b)                                                                           \
+	do {                                                                                        \
+		long long _a = (long long)(a), _b = (long long)(b);                                 \
+		if (_a != _b)                                                                       \
+			die("%s is %lld, %s is %lld (errno: %s)", #a, _a, #b, _b, strerror(errno)); \
 	} while (0)
 
 /* The call fails, and with this error. */
-#define check_errno(call, error)                                                                      \
-	do {                                                                                          \
-		errno = 0;                                                                            \
-		if ((call) >= 0 || errno != (error))                                                  \
-			die("%s: got %s, not %s", #call, strerror(errno), strerror(error));           \
+#define check_errno(call, error)                                                            \
+	do {                                                                                \
+		errno = 0;                                                                  \
+		if ((call) >= 0 || errno != (error))                                        \
+			die("%s: got %s, not %s", #call, strerror(errno), strerror(error)); \
 	} while (0)
 
 struct test {
@@ -50,7 +50,10 @@ struct test {
 	void (*run)(void);
 };
 
-#define TEST(fn) {#fn, fn}
+#define TEST(fn)        \
+	{               \
+#fn, fn \
+	}
 
 extern const struct test hit_tests[], read_tests[], invalidate_tests[], attach_tests[], race_tests[];
 int measure(int argc, char **argv);

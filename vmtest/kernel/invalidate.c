@@ -18,17 +18,22 @@
  */
 struct tree {
 	struct tfs *t;
+	char top[16]; /* the folder that they are in */
 	uint64_t a, b, a_file, a_other, b_file, a_sub;
 };
 
 #define LONG_NAME "a-name-of-more-than-forty-bytes-is-in-the-map-of-long-ones"
 
-static struct tree plant(void)
+static struct tree plant(struct tfs *t)
 {
-	struct tree r = {.t = tfs_start()};
+	static unsigned number;
+	struct tree r = {.t = t};
+	uint64_t top;
 
-	r.a = tfs_add(r.t, FUSE_ROOT_ID, "a", S_IFDIR | 0755, NULL);
-	r.b = tfs_add(r.t, FUSE_ROOT_ID, "b", S_IFDIR | 0755, NULL);
+	snprintf(r.top, sizeof(r.top), "%u", number++);
+	top = tfs_add(t, FUSE_ROOT_ID, r.top, S_IFDIR | 0755, NULL);
+	r.a = tfs_add(r.t, top, "a", S_IFDIR | 0755, NULL);
+	r.b = tfs_add(r.t, top, "b", S_IFDIR | 0755, NULL);
 	r.a_file = tfs_add(r.t, r.a, "file", S_IFREG | 0644, "hello");
 	r.a_other = tfs_add(r.t, r.a, LONG_NAME, S_IFREG | 0644, "other");
 	r.a_sub = tfs_add(r.t, r.a, "sub", S_IFDIR | 0755, NULL);
@@ -52,7 +57,10 @@ static void publish(struct tree *r)
 
 static const char *path(struct tree *r, const char *name)
 {
-	return tfs_path(r->t, name);
+	char below[300];
+
+	snprintf(below, sizeof(below), "%s/%s", r->top, name);
+	return tfs_path(r->t, below);
 }
 
 /* ---- the requests ---- */
@@ -220,11 +228,11 @@ static const struct {
 	{"create", do_create, FUSE_CREATE, EXTFUSE_OP_CREATE, DIR_A | NAME_A_ABSENT},
 	{"link", do_link, FUSE_LINK, EXTFUSE_OP_LINK, DIR_A | NAME_A_ABSENT | B_FILE},
 	{"rename", do_rename, FUSE_RENAME, EXTFUSE_OP_RENAME,
-	 DIR_A | DIR_B | A_FILE | B_FILE | NAME_A_FILE | NAME_B_FILE},
+         DIR_A | DIR_B | A_FILE | B_FILE | NAME_A_FILE | NAME_B_FILE},
 	{"rename, long name", do_rename_long, FUSE_RENAME, EXTFUSE_OP_RENAME,
-	 DIR_A | DIR_B | A_OTHER | NAME_A_OTHER | NAME_B_ABSENT},
+         DIR_A | DIR_B | A_OTHER | NAME_A_OTHER | NAME_B_ABSENT},
 	{"exchange", do_exchange, FUSE_RENAME2, EXTFUSE_OP_RENAME,
-	 DIR_A | DIR_B | A_FILE | B_FILE | NAME_A_FILE | NAME_B_FILE},
+         DIR_A | DIR_B | A_FILE | B_FILE | NAME_A_FILE | NAME_B_FILE},
 	{"chmod", do_chmod, FUSE_SETATTR, EXTFUSE_OP_SETATTR, A_FILE},
 	{"truncate", do_truncate, FUSE_SETATTR, EXTFUSE_OP_SETATTR, A_FILE},
 	{"setxattr", do_setxattr, FUSE_SETXATTR, EXTFUSE_OP_SETXATTR, A_FILE},
@@ -253,13 +261,15 @@ static unsigned what_is_gone(struct tree *r)
 
 static void each_mutation_drops_what_it_touches_and_nothing_else(void)
 {
+	struct tfs *t = tfs_start();
+
+	tfs_attach(t, NULL);
 	for (size_t i = 0; i < sizeof(mutations) / sizeof(*mutations); i++) {
 		unsigned epochs[8], asked, gone;
 		uint64_t drops;
-		struct tree r = plant();
+		struct tree r = plant(t);
 		uint64_t inodes[] = {r.a, r.b, r.a_file, r.a_other, r.a_sub, r.b_file};
 
-		tfs_attach(r.t, NULL);
 		publish(&r);
 		for (int n = 0; n < 6; n++)
 			epochs[n] = tfs_epoch(r.t, inodes[n]);
@@ -280,13 +290,13 @@ static void each_mutation_drops_what_it_touches_and_nothing_else(void)
 			die("%s: not counted as a drop", mutations[i].name);
 		if (tfs_requests(r.t, mutations[i].opcode) != asked + 1)
 			die("%s: the daemon was not asked", mutations[i].name);
-		tfs_stop(r.t);
 	}
+	tfs_stop(t);
 }
 
 static void the_next_stat_sees_a_mutation(void)
 {
-	struct tree r = plant();
+	struct tree r = plant(tfs_start());
 	struct stat st;
 
 	tfs_attach(r.t, NULL);
@@ -318,7 +328,7 @@ static void on_event(void *ctx, int cpu, void *data, uint32_t size)
 static void a_drop_writes_a_record_and_a_hit_does_not(void)
 {
 	struct extfuse_config config = {.events = 1};
-	struct tree r = plant();
+	struct tree r = plant(tfs_start());
 	struct perf_buffer *ring;
 	struct stat st;
 

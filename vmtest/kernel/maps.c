@@ -27,7 +27,8 @@ int tfs_load(struct tfs *t, const struct extfuse_config *config, int fuse_fd, in
 	void *rodata;
 	int r;
 
-	object = bpf_object__open_mem(extfuse_bpf_start, (size_t)(extfuse_bpf_end - extfuse_bpf_start), &opts);
+	object =
+		bpf_object__open_mem(extfuse_bpf_start, (size_t)(extfuse_bpf_end - extfuse_bpf_start), &opts);
 	check(object);
 	check(bpf_map__set_max_entries(bpf_object__find_map_by_name(object, EXTFUSE_MAP_INODE), 4096) == 0);
 	rodata = bpf_map__initial_value(bpf_object__find_map_by_name(object, ".rodata.config"), &size);
@@ -101,16 +102,17 @@ void tfs_publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id)
 {
 	const struct stat *st = &t->nodes[ino].st;
 	struct extfuse_inode v = {
-		.attr = {
-			.ino = st->st_ino,
-			.size = (uint64_t)st->st_size,
-			.atime = (uint64_t)st->st_atim.tv_sec,
-			.mtime = (uint64_t)st->st_mtim.tv_sec,
-			.ctime = (uint64_t)st->st_ctim.tv_sec,
-			.mode = st->st_mode,
-			.nlink = (uint32_t)st->st_nlink,
-			.blksize = (uint32_t)st->st_blksize,
-		},
+		.attr =
+			{
+				.ino = st->st_ino,
+				.size = (uint64_t)st->st_size,
+				.atime = (uint64_t)st->st_atim.tv_sec,
+				.mtime = (uint64_t)st->st_mtim.tv_sec,
+				.ctime = (uint64_t)st->st_ctim.tv_sec,
+				.mode = st->st_mode,
+				.nlink = (uint32_t)st->st_nlink,
+				.blksize = (uint32_t)st->st_blksize,
+			},
 		.generation = 1,
 		.backing_id = backing_id,
 		.flags = backing_id ? EXTFUSE_INODE_CACHED : 0,

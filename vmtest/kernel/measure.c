@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* measure DIR: nanoseconds of a stat and of a 4 KiB pread, on DIR and on a trivialfs whose kernel side answers. */
+/* measure DIR: nanoseconds of a stat and of a 4 KiB pread, on DIR and on a trivialfs whose kernel side
+ * answers. */
 #include "vmtest/kernel/case.h"
 #include "vmtest/kernel/trivialfs.h"
 
@@ -83,11 +84,16 @@ int measure(int argc, char **argv)
 		t = start(&ino, &parent);
 		tfs_attach(t, &config);
 		id = tfs_backing(t, t->nodes[ino].data, 65536, NULL);
-			tfs_publish_inode(t, parent, 0);
+		tfs_publish_inode(t, parent, 0);
 		tfs_publish_inode(t, ino, id);
 		tfs_publish_name(t, FUSE_ROOT_ID, "directory", parent);
 		tfs_publish_name(t, parent, "file", ino);
-		measure_path(valid ? "kernel, attr_valid 1 ns" : "kernel", tfs_path(t, "directory/file"), 5, times);
+		measure_path(valid ? "kernel, attr_valid 1 ns" : "kernel", tfs_path(t, "directory/file"), 5,
+		             times);
+		for (unsigned op = 0; op < TFS_OPCODES; op++) {
+			if (tfs_requests(t, op))
+				printf("  opcode %u came to the daemon %lu times\n", op, tfs_requests(t, op));
+		}
 		tfs_stop(t);
 	}
 	return 0;

@@ -23,7 +23,8 @@ static long now_ms(void)
 	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Reads the whole file for ever; each byte must be 'd' (the daemon's) or 'c' (the cache file's), all the same. */
+/* Reads the whole file for ever; each byte must be 'd' (the daemon's) or 'c' (the cache file's), all the
+ * same. */
 static void *reader(void *arg)
 {
 	char *buf = malloc(SIZE);
@@ -114,7 +115,8 @@ static void *slow_read(void *arg)
 	return NULL;
 }
 
-/* A read that had to fall back waits for the daemon, which may be in the barrier: that must not wait for the read. */
+/* A read that had to fall back waits for the daemon, which may be in the barrier: that must not wait for the
+ * read. */
 static void the_barrier_does_not_wait_for_the_daemon(void)
 {
 	uint64_t ino, id;

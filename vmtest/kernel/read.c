@@ -87,9 +87,18 @@ static void every_part_of_a_cached_file_is_read_in_the_kernel(void)
 	static const struct {
 		long pos, count, expected;
 	} reads[] = {
-		{0, 1, 1},          {0, 4096, 4096},        {4095, 2, 2},       {65530, 20, 20},
-		{1, SIZE, SIZE - 1}, {SIZE - 1, 1, 1},       {SIZE - 1, 99, 1},  {SIZE, 10, 0},
-		{SIZE + 9, 10, 0},  {1L << 40, 10, 0},      {0, SIZE, SIZE},    {0, SIZE * 2, SIZE},
+		{0, 1, 1},
+		{0, 4096, 4096},
+		{4095, 2, 2},
+		{65530, 20, 20},
+		{1, SIZE, SIZE - 1},
+		{SIZE - 1, 1, 1},
+		{SIZE - 1, 99, 1},
+		{SIZE, 10, 0},
+		{SIZE + 9, 10, 0},
+		{1L << 40, 10, 0},
+		{0, SIZE, SIZE},
+		{0, SIZE * 2, SIZE},
 		{12345, 70000, 70000},
 	};
 	struct fixture f = setup(O_RDONLY);
@@ -326,8 +335,9 @@ static void chunks_are_joined_only_where_they_are_contiguous(void)
 	id2 = tfs_backing(t, c, size, NULL);
 	tfs_publish_inode(t, ino, 0);
 	for (uint64_t i = 0; i < 10; i++)
-		tfs_publish_chunk(t, ino, i,
-		                  &(struct extfuse_chunk){.backing_id = id, .offset = i * CHUNK, .valid = ~0ull});
+		tfs_publish_chunk(
+			t, ino, i,
+			&(struct extfuse_chunk){.backing_id = id, .offset = i * CHUNK, .valid = ~0ull});
 	fd = open(tfs_path(t, "file"), O_RDONLY | O_DIRECT);
 	check(fd >= 0);
 	check_equal(pread(fd, buf, 2 * CHUNK, CHUNK / 2), 2 * CHUNK);
@@ -339,12 +349,14 @@ static void chunks_are_joined_only_where_they_are_contiguous(void)
 	check_equal(pread(fd, buf, 8 * CHUNK, CHUNK + 1), 8 * CHUNK);
 	check(is_daemons(buf, 8 * CHUNK));
 	/* another file, another place */
-	tfs_publish_chunk(t, ino, 2, &(struct extfuse_chunk){.backing_id = id2, .offset = 2 * CHUNK, .valid = ~0ull});
+	tfs_publish_chunk(t, ino, 2,
+	                  &(struct extfuse_chunk){.backing_id = id2, .offset = 2 * CHUNK, .valid = ~0ull});
 	check_equal(pread(fd, buf, 20, 2 * CHUNK - 10), 20);
 	check(is_daemons(buf, 20));
 	check_equal(pread(fd, buf, 20, 2 * CHUNK), 20);
 	check(is_cached(buf, 20, 2 * CHUNK));
-	tfs_publish_chunk(t, ino, 2, &(struct extfuse_chunk){.backing_id = id, .offset = 5 * CHUNK, .valid = ~0ull});
+	tfs_publish_chunk(t, ino, 2,
+	                  &(struct extfuse_chunk){.backing_id = id, .offset = 5 * CHUNK, .valid = ~0ull});
 	check_equal(pread(fd, buf, 20, 2 * CHUNK - 10), 20);
 	check(is_daemons(buf, 20));
 	check_equal(pread(fd, buf, 20, 2 * CHUNK), 20);

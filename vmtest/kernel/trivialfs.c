@@ -133,7 +133,8 @@ static void resize(struct tfs_node *n, size_t size)
 	n->st.st_size = (off_t)size;
 }
 
-static void tfs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
+static void tfs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+                        struct fuse_file_info *fi)
 {
 	struct tfs *t = tfs_of(req, FUSE_SETATTR);
 	struct tfs_node *n = node_of(t, ino);
@@ -178,7 +179,8 @@ static void tfs_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, c
 	make(req, FUSE_SYMLINK, parent, name, S_IFLNK | 0777, target, NULL);
 }
 
-static void tfs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+static void tfs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                       struct fuse_file_info *fi)
 {
 	make(req, FUSE_CREATE, parent, name, mode, "", fi);
 }
@@ -287,7 +289,8 @@ static void tfs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t si
 	fuse_reply_write(req, size);
 }
 
-static void tfs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
+static void tfs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+                         int flags)
 {
 	done(tfs_of(req, FUSE_SETXATTR), req, 0);
 }
@@ -297,7 +300,8 @@ static void tfs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 	done(tfs_of(req, FUSE_REMOVEXATTR), req, 0);
 }
 
-static void tfs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len, struct fuse_file_info *fi)
+static void tfs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
+                          struct fuse_file_info *fi)
 {
 	done(tfs_of(req, FUSE_FALLOCATE), req, 0);
 }
@@ -312,7 +316,8 @@ static void tfs_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, s
 }
 
 static void tfs_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t off_in, struct fuse_file_info *fi_in,
-                                fuse_ino_t out, off_t off_out, struct fuse_file_info *fi_out, size_t len, int flags)
+                                fuse_ino_t out, off_t off_out, struct fuse_file_info *fi_out, size_t len,
+                                int flags)
 {
 	struct tfs *t = tfs_of(req, FUSE_COPY_FILE_RANGE);
 

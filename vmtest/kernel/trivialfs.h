@@ -18,7 +18,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-enum { TFS_NODES = 128, TFS_NAMES = 256, TFS_OPCODES = 64 };
+enum { TFS_NODES = 512, TFS_NAMES = 512, TFS_OPCODES = 64 };
 
 struct tfs_node {
 	struct stat st; /* st_ino 0: free */
@@ -60,7 +60,8 @@ uint64_t tfs_add(struct tfs *t, uint64_t parent, const char *name, mode_t mode, 
 char *tfs_path(struct tfs *t, const char *name); /* below the mount point; of a ring of static buffers */
 unsigned long tfs_requests(struct tfs *t, unsigned opcode);
 
-/* Load the BPF object and attach it, with the root's attributes published. tfs_load() may be given other descriptors; 0 or a negative errno. */
+/* Load the BPF object and attach it, with the root's attributes published. tfs_load() may be given other
+ * descriptors; 0 or a negative errno. */
 void tfs_attach(struct tfs *t, const struct extfuse_config *config);
 int tfs_load(struct tfs *t, const struct extfuse_config *config, int fuse_fd, int device_fd, uint32_t abi,
              struct bpf_object **ret);
