@@ -8,9 +8,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-/* How long a publisher may take between reading the metadata and asking data_pending(). */
-#define RECENT_NS (10 * 1000000000ll)
-
 int64_t monotonic_ns(void)
 {
 	struct timespec now;
@@ -503,17 +500,10 @@ void file_end_change(struct data_file *f)
 		d->hooks.changed(d->hooks.arg, f->ino, 0, size);
 }
 
-void file_committed(struct data_file *f)
-{
-	atomic_store(&f->d->recent[slot_of(f->ino, RECENT_SLOTS)], monotonic_ns());
-}
-
 bool data_pending(struct data *d, struct meta_attr *attr)
 {
 	struct data_file *f;
-	struct meta_attr now;
 	bool pending = false;
-	int64_t recent;
 
 	pthread_mutex_lock(&d->table_lock);
 	f = table_find(d, attr->ino);
@@ -530,14 +520,5 @@ bool data_pending(struct data *d, struct meta_attr *attr)
 		}
 	}
 	pthread_mutex_unlock(&d->table_lock);
-	if (pending)
-		return true;
-	/*
-	 * A commit may have gone through since the caller read @p attr. What is read now is true: a change
-	 * that begins later has to call will_write first, which waits for the caller's publish lock.
-	 */
-	recent = atomic_load(&d->recent[slot_of(attr->ino, RECENT_SLOTS)]);
-	if (recent && monotonic_ns() - recent < RECENT_NS && meta_getattr(d->meta, attr->ino, &now) == 0)
-		*attr = now;
-	return false;
+	return pending;
 }

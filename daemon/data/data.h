@@ -84,8 +84,11 @@ int data_flush(struct data_file *f);
 int data_truncate(struct data *d, uint64_t ino, unsigned set, const struct meta_attr *attr,
                   struct meta_attr *ret);
 
-/** Merge size and times that are written but not committed into @p attr. @return true if the inode is being
- * written. */
+/**
+ * Merge size and times that are written but not committed into @p attr.
+ * @return true if the inode is being written. To know what is committed, ask before it is read: if nothing is
+ * pending then, nothing changes before will_write is called. What is pending may be committed at any moment.
+ */
 bool data_pending(struct data *d, struct meta_attr *attr);
 
 /**

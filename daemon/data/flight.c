@@ -181,8 +181,7 @@ int flight_get(struct data_file *f, struct cache_file *cache, uint64_t offset, u
 		end = missing_end(cache, start, end);
 
 	pthread_mutex_lock(&d->flights_lock);
-	TAILQ_FOREACH(flight, &f->flights, entry)
-	{
+	TAILQ_FOREACH (flight, &f->flights, entry) {
 		if (flight->version == version && offset >= flight->offset &&
 		    offset < flight->offset + flight->length)
 			break;
@@ -198,9 +197,9 @@ int flight_get(struct data_file *f, struct cache_file *cache, uint64_t offset, u
 			pthread_mutex_unlock(&d->flights_lock);
 			return -ENOMEM;
 		}
-		TAILQ_FOREACH(other, &f->flights, entry)
-		if (other->version == version && other->offset > start && other->offset < end)
-			end = other->offset;
+		TAILQ_FOREACH (other, &f->flights, entry)
+			if (other->version == version && other->offset > start && other->offset < end)
+				end = other->offset;
 		pthread_cond_init(&flight->landed, NULL);
 		flight->f = f;
 		flight->offset = start;

@@ -278,7 +278,6 @@ static int commit_some(struct data_file *f, struct cache_file *cache, const stru
 		cache_end_upload(cache, list[i].offset, list[i].length, true);
 	r = cache_commit(cache, attr.version, attr.size);
 	dirty = cache_file_is_dirty(cache);
-	file_committed(f);
 	pthread_mutex_lock(&f->lock);
 	f->version = attr.version;
 	f->unsynced = false;

@@ -32,7 +32,6 @@
 #include <sys/queue.h>
 
 #define FILE_BUCKETS 1024
-#define RECENT_SLOTS 1024
 #define OBJECT_MAX (4u << 20) /* an object is at most this, or a chunk if that is smaller */
 #define FLIGHT_MAX (1u << 20) /* a read fetches at most this in one go; a warm-up, object_size */
 
@@ -127,9 +126,6 @@ struct data {
 	struct data_file *table[FILE_BUCKETS];
 	uint64_t files;
 
-	/* When an inode of this slot was last committed, monotonic ns; see data_pending(). */
-	_Atomic int64_t recent[RECENT_SLOTS];
-
 	pthread_mutex_t flights_lock;
 	pthread_cond_t memory_given;
 	uint64_t memory_used;
@@ -179,9 +175,6 @@ struct cache_file *file_cache_again(struct data_file *f);
 /** Set pending and call will_write; no lock is held. Paired with file_end_change(). */
 void file_begin_change(struct data_file *f);
 void file_end_change(struct data_file *f);
-
-/** Something was committed; called before it stops being pending. */
-void file_committed(struct data_file *f);
 
 /**
  * Files that are changed since @p before (monotonic ns) or longer, or not durable; with a reference each

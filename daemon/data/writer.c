@@ -101,7 +101,6 @@ static int write_past(struct data_file *f, uint64_t offset, size_t length, const
 	}
 	if (cache && c == 0)
 		c = cache_commit(cache, attr.version, attr.size);
-	file_committed(f);
 	pthread_mutex_lock(&f->lock);
 	f->version = attr.version;
 	f->size = attr.size;
@@ -199,7 +198,6 @@ static int truncate_locked(struct data_file *f, unsigned set, const struct meta_
 	if (r < 0)
 		return r;
 
-	file_committed(f);
 	if (cache)
 		c = cache_truncate(cache, ret->size);
 	if (cache && c == 0)
