@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# timeout: 300
 # warmup takes paths and lists of paths with any name, fetches what they hold, and names what fails.
 fresh_volume
 mount_volume
