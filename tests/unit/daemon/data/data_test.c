@@ -381,6 +381,24 @@ static void an_unlinked_file_that_nobody_has_open_goes_at_once(void **state)
 	expect_no_leftover(f, 0);
 }
 
+static void an_orphan_found_by_its_number_goes_with_its_user(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t ino = make_file(f, "a");
+	struct data_file *file;
+	struct meta_attr attr;
+
+	/* An open that overtook the end of its unlink. */
+	assert_int_equal(meta_unlink(f->meta, META_ROOT_INO, "a", &attr, NULL), 0);
+	file = get(f, ino);
+	put_bytes(file, 0, "hello", 5);
+	expect_bytes(file, 0, "hello", 5);
+	data_file_put(file);
+	assert_int_equal(meta_getattr(f->meta, ino, &attr), -ENOENT);
+	data_orphaned(f->data, ino);
+	expect_no_leftover(f, 0);
+}
+
 static void only_files_have_contents(void **state)
 {
 	struct fixture *f = *state;
@@ -434,6 +452,7 @@ int main(void)
 		WITH_EACH_CACHE(overwritten_objects_are_deleted),
 		WITH_EACH_CACHE(an_unlinked_file_lives_until_its_last_user),
 		WITH_EACH_CACHE(an_unlinked_file_that_nobody_has_open_goes_at_once),
+		WITH_EACH_CACHE(an_orphan_found_by_its_number_goes_with_its_user),
 		WITH_EACH_CACHE(only_files_have_contents),
 		WITH_EACH_CACHE(small_memory_is_enough_for_anything),
 		cmocka_unit_test_setup_teardown(pending_data_shows_in_the_attributes, setup_roomy, teardown),
