@@ -69,8 +69,7 @@ struct cache_file; /* a cached inode, reference counted */
  * need not hold a cache_file. The inode may have a new data file by the time of the call (another
  * cache_file_id()); dropping that as well costs a miss and nothing else.
  *
- * Threads: whichever calls cache_file_get(), cache_fill(), cache_read(), cache_valid(), cache_write(),
- * cache_truncate(), cache_invalidate() or cache_forget(), and the cache's own evicting thread.
+ * Threads: any that is in a call to the cache, and the cache's own evicting thread.
  */
 typedef void (*cache_before_drop_fn)(void *arg, uint64_t ino, uint64_t first_chunk, uint64_t last_chunk);
 
