@@ -82,8 +82,7 @@ void extfuse_backing_del_all(struct extfuse_dev *dev)
 	struct extfuse_backing *backing;
 	unsigned long id;
 
-	xa_for_each(&dev->backing, id, backing)
-	{
+	xa_for_each (&dev->backing, id, backing) {
 		extfuse_backing_del(dev, id);
 		cond_resched();
 	}

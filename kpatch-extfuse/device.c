@@ -113,8 +113,7 @@ static void extfuse_show_fdinfo(struct seq_file *m, struct file *file)
 	int srcu;
 
 	srcu = srcu_read_lock(&dev->srcu);
-	xa_for_each(&dev->backing, id, backing)
-	{
+	xa_for_each (&dev->backing, id, backing) {
 		seq_printf(m, "backing:\t%lu ", id);
 		seq_file_path(m, backing->file, "\n\\");
 		seq_putc(m, '\n');

@@ -113,8 +113,7 @@ static __always_inline struct extfuse_inst *extfuse_find(const struct fuse_conn 
 {
 	struct extfuse_inst *inst;
 
-	hlist_for_each_entry_rcu(inst, extfuse_bucket(fc), node)
-	{
+	hlist_for_each_entry_rcu (inst, extfuse_bucket(fc), node) {
 		if (inst->fc == fc)
 			return READ_ONCE(fc->connected) && READ_ONCE(fc->initialized) ? inst : NULL;
 	}

@@ -39,8 +39,7 @@ static int extfuse_check_layout(struct fuse_conn *fc)
 	int err = -ENOTCONN;
 
 	down_read(&fc->killsb);
-	list_for_each_entry(fm, &fc->mounts, fc_entry)
-	{
+	list_for_each_entry (fm, &fc->mounts, fc_entry) {
 		err = 0;
 		if (fm->fc != fc || !fm->sb || fm->sb->s_fs_info != fm ||
 		    fm->sb->s_magic != FUSE_SUPER_MAGIC) {
@@ -122,8 +121,7 @@ static int extfuse_inst_insert(struct extfuse_inst *inst)
 	int err = 0;
 
 	mutex_lock(&extfuse_table_lock);
-	hlist_for_each_entry(other, bucket, node)
-	{
+	hlist_for_each_entry (other, bucket, node) {
 		if (other->fc == inst->fc)
 			err = -EBUSY;
 	}
@@ -190,8 +188,7 @@ static void extfuse_unreg(void *kdata, struct bpf_link *link)
 
 	mutex_lock(&extfuse_table_lock);
 	for (i = 0; i < ARRAY_SIZE(extfuse_table) && !found; i++) {
-		hlist_for_each_entry(inst, &extfuse_table[i], node)
-		{
+		hlist_for_each_entry (inst, &extfuse_table[i], node) {
 			if (inst->link == link) {
 				found = inst;
 				break;

@@ -33,7 +33,8 @@ static noinline bool extfuse_falls_back(const struct kiocb *iocb)
 	bool found = false;
 
 	spin_lock(&extfuse_fallbacks_lock);
-	list_for_each_entry(fallback, &extfuse_fallbacks, node) found |= fallback->iocb == iocb;
+	list_for_each_entry (fallback, &extfuse_fallbacks, node)
+		found |= fallback->iocb == iocb;
 	spin_unlock(&extfuse_fallbacks_lock);
 	return found;
 }
@@ -141,6 +142,18 @@ out:
 	return how;
 }
 
+/*
+ * override_creds() without taking a reference: the backing file has one, and
+ * stays as long as the SRCU section.
+ */
+static __always_inline const struct cred *extfuse_lend_creds(const struct cred *cred)
+{
+	const struct cred *old = current->cred;
+
+	rcu_assign_pointer(current->cred, cred);
+	return old;
+}
+
 /* Read into the pages that are there: a fault could wait for the daemon, or for ever. */
 static ssize_t extfuse_read_once(struct extfuse_backing *backing, struct iov_iter *to, loff_t pos,
                                  size_t count)
@@ -156,13 +169,13 @@ static ssize_t extfuse_read_once(struct extfuse_backing *backing, struct iov_ite
 	iocb.ki_pos = pos;
 	rest = iov_iter_count(to) - count;
 	iov_iter_truncate(to, count);
-	old = override_creds(backing->cred);
+	old = extfuse_lend_creds(backing->cred);
 	to->nofault = true;
 	pagefault_disable();
 	ret = vfs_iocb_iter_read(backing->file, &iocb, to);
 	pagefault_enable();
 	to->nofault = nofault;
-	revert_creds(old);
+	extfuse_lend_creds(old);
 	iov_iter_reexpand(to, iov_iter_count(to) + rest);
 	return ret;
 }

@@ -17,7 +17,7 @@ static double now(void)
 	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-/* The best of several rounds: what it takes when nothing else gets in between. */
+/* The best of many short rounds: what it takes when nothing else gets in between. */
 static void measure_path(const char *what, const char *path, int rounds, int times)
 {
 	double best_stat = 1e18, best_read = 1e18;
@@ -72,11 +72,11 @@ int measure(int argc, char **argv)
 	fd = open(path, O_CREAT | O_RDWR, 0644);
 	check(fd >= 0 && write(fd, data, sizeof(data)) == sizeof(data));
 	close(fd);
-	measure_path("native", path, 5, times);
+	measure_path("native", path, 100, times / 20);
 	unlink(path);
 
 	t = start(&ino, &parent);
-	measure_path("daemon", tfs_path(t, "directory/file"), 3, times / 20);
+	measure_path("daemon", tfs_path(t, "directory/file"), 20, times / 200);
 	tfs_stop(t);
 	for (int valid = 0; valid < 2; valid++) {
 		struct extfuse_config config = {.attr_valid_ns = valid ? 1 : 0};
@@ -88,8 +88,8 @@ int measure(int argc, char **argv)
 		tfs_publish_inode(t, ino, id);
 		tfs_publish_name(t, FUSE_ROOT_ID, "directory", parent);
 		tfs_publish_name(t, parent, "file", ino);
-		measure_path(valid ? "kernel, attr_valid 1 ns" : "kernel", tfs_path(t, "directory/file"), 5,
-		             times);
+		measure_path(valid ? "kernel, attr_valid 1 ns" : "kernel", tfs_path(t, "directory/file"), 100,
+		             times / 20);
 		for (unsigned op = 0; op < TFS_OPCODES; op++) {
 			if (tfs_requests(t, op))
 				printf("  opcode %u came to the daemon %lu times\n", op, tfs_requests(t, op));
