@@ -82,8 +82,10 @@ int BPF_PROG(extfuse_request, struct extfuse_request *req)
 		return do_inode(ctx, req->nodeid, EXTFUSE_OP_SETXATTR);
 	case FUSE_REMOVEXATTR:
 		return do_inode(ctx, req->nodeid, EXTFUSE_OP_REMOVEXATTR);
-	case FUSE_IOCTL: /* flags, project ids, encryption: may change anything of the inode */
-		return do_inode(ctx, req->nodeid, EXTFUSE_OP_OTHER);
+	/*
+	 * Nothing else changes what is in the maps. Not FUSE_IOCTL either: the daemon has none that does, and
+	 * isatty(3), which many a program asks of each file it opens, is one.
+	 */
 	default:
 		count(EXTFUSE_OP_OTHER, EXTFUSE_PASS);
 		return EXTFUSE_V_PASS;
