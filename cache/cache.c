@@ -364,7 +364,8 @@ uint64_t cache_cached_bytes(struct cache *c, uint64_t ino)
 	n.size = n.f->size;
 	if (n.f->name.id && !n.f->unindexed)
 		cache_index_for_chunks(c->index, n.f->name.id, 0, UINT64_MAX, count_record, &n);
-	chunks_for_each(&n.f->chunks, chunk) count_chunk(&n, chunk->number, chunk->present);
+	chunks_for_each (&n.f->chunks, chunk)
+		count_chunk(&n, chunk->number, chunk->present);
 	pthread_rwlock_unlock(&n.f->lock);
 	cache_file_put(n.f);
 	return n.bytes;

@@ -217,8 +217,7 @@ static int drop_range(struct cache_file *f, uint64_t begin, uint64_t end)
 
 	if (r)
 		return r;
-	chunks_for_each(&f->chunks, c)
-	{
+	chunks_for_each (&f->chunks, c) {
 		uint64_t mask = file_chunk_mask(c->number, begin, end);
 
 		c->present &= ~mask;
@@ -313,8 +312,7 @@ static bool is_unused(struct cache_file *f, uint64_t begin, uint64_t end)
 
 	if (ranges_intersect(&f->changed, begin, end))
 		return false;
-	chunks_for_each(&f->chunks, c)
-	{
+	chunks_for_each (&f->chunks, c) {
 		uint64_t mask = file_chunk_mask(c->number, begin, end);
 
 		if (mask && (c->busy || (c->present & mask)))
@@ -493,7 +491,9 @@ static void seal(struct cache_file *f, uint64_t version)
 	if (f->chunks.n)
 		numbers = malloc(f->chunks.n * sizeof(*numbers));
 	if (numbers && f->fd >= 0)
-		chunks_for_each(&f->chunks, c) if (c->present & ~c->indexed) numbers[n++] = c->number;
+		chunks_for_each (&f->chunks, c)
+			if (c->present & ~c->indexed)
+				numbers[n++] = c->number;
 	pthread_rwlock_unlock(&f->lock);
 	for (size_t i = 0; buffer && i < n; i++) {
 		pthread_rwlock_wrlock(&f->lock);
@@ -534,7 +534,7 @@ static int commit_locked(struct cache_file *f, uint64_t version, uint64_t size)
 	pthread_mutex_unlock(&f->cache->lock);
 	/* Holes are no longer known as changed; those beside other data are kept as present. */
 	if (f->changed.n)
-		chunks_for_each(&f->chunks, c)
+		chunks_for_each (&f->chunks, c)
 			mark_present(f, c, c->number * CACHE_CHUNK_SIZE, (c->number + 1) * CACHE_CHUNK_SIZE);
 	ranges_free(&f->changed);
 	f->changed = rest;

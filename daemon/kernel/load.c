@@ -81,8 +81,7 @@ static int set_config(struct bpf_object *object, const struct extfuse_config *co
 {
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, object)
-	{
+	bpf_object__for_each_map (map, object) {
 		size_t size = 0;
 		void *data;
 
@@ -101,8 +100,7 @@ static struct bpf_map *find_struct_ops(struct bpf_object *object)
 {
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, object)
-	{
+	bpf_object__for_each_map (map, object) {
 		if (bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS)
 			return map;
 	}

@@ -184,8 +184,10 @@ int main(int argc, char **argv)
 	read_names(!strcmp(argv[1], "absent"));
 	if (chdir(argv[2]) < 0)
 		die(argv[2]);
-	if (operations[op].data)
+	if (operations[op].data) {
 		open_data();
+		pass_scan(); /* so that whoever keeps pages has them all */
+	}
 	operations[op].pass(); /* warm */
 	for (int round = 0; round < ROUNDS; round++) {
 		uint64_t start = now_ns(), count = 0;

@@ -26,7 +26,8 @@ static void a_chunk_is_found_by_number_and_stays_where_it_is(void **state)
 		assert_int_equal(c->present, i);
 	}
 	assert_null(chunks_find(&t, UINT64_MAX - 1));
-	chunks_for_each(&t, c) n++;
+	chunks_for_each (&t, c)
+		n++;
 	assert_int_equal(n, 5001);
 	assert_int_equal(n, t.n);
 	chunks_free(&t);
