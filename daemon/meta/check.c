@@ -29,8 +29,9 @@ struct check {
 
 	struct seen *inodes; /* sorted: the order of the records */
 	size_t count, room;
-	uint64_t *objects; /* of the slice lists; once per list */
+	uint64_t *objects; /* of the slice lists; once per slice, sorted when all are there */
 	size_t object_count, object_room;
+	size_t shared;  /* objects with a reference count */
 	uint64_t bytes; /* sum over the inodes */
 	uint64_t max_ino, max_object;
 };
@@ -225,11 +226,6 @@ static int check_xattr(struct kv_slice key, struct kv_slice value, void *arg)
 	return 0;
 }
 
-static int by_object(const void *a, const void *b)
-{
-	return by_number(&((const struct meta_slice *)a)->object, &((const struct meta_slice *)b)->object);
-}
-
 static int check_chunk(struct kv_slice key, struct kv_slice value, void *arg)
 {
 	_cleanup_slices_ struct meta_slices list = {};
@@ -251,10 +247,7 @@ static int check_chunk(struct kv_slice key, struct kv_slice value, void *arg)
 	         (end > inode->size && chunk < inode->cut_from && inode->nlink))
 		problem(c, "file %" PRIu64 " has data behind its end", ino);
 
-	qsort(list.slices, list.count, sizeof(*list.slices), by_object);
 	for (size_t i = 0; i < list.count; i++) {
-		if (i && list.slices[i].object == list.slices[i - 1].object)
-			continue;
 		if (c->object_count == c->object_room) {
 			size_t room = c->object_room ? 2 * c->object_room : 1024;
 			uint64_t *bigger = reallocarray(c->objects, room, sizeof(*bigger));
@@ -268,6 +261,42 @@ static int check_chunk(struct kv_slice key, struct kv_slice value, void *arg)
 		if (list.slices[i].object > c->max_object)
 			c->max_object = list.slices[i].object;
 	}
+	return 0;
+}
+
+/* How many slices name an object. */
+static uint64_t references(const struct check *c, uint64_t object)
+{
+	size_t low = 0, high = c->object_count, first;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (c->objects[mid] < object)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	first = low;
+	while (low < c->object_count && c->objects[low] == object)
+		low++;
+	return low - first;
+}
+
+static int check_references(struct kv_slice key, struct kv_slice value, void *arg)
+{
+	struct check *c = arg;
+	uint64_t object, more, found;
+
+	if (meta_key_parse_number(key, 'K', &object) < 0 || meta_decode_references(value, &more) < 0) {
+		problem(c, "a reference count is damaged");
+		return 0;
+	}
+	c->shared++;
+	found = references(c, object);
+	if (found != more + 1)
+		problem(c, "object %" PRIu64 " has %" PRIu64 " references and counts %" PRIu64, object, found,
+		        more + 1);
 	return 0;
 }
 
@@ -395,7 +424,8 @@ static int check_all(struct meta_txn *t, void *arg)
 		{'T', check_cut},   {'S', check_target}, {'X', check_xattr},     {'C', check_chunk},
 	};
 	struct check *c = arg;
-	struct kv_slice prefix = {"G", 1};
+	struct kv_slice counts = {"K", 1}, prefix = {"G", 1};
+	size_t shared = 0;
 	int r;
 
 	c->t = t;
@@ -408,10 +438,14 @@ static int check_all(struct meta_txn *t, void *arg)
 	}
 	if (c->object_count)
 		qsort(c->objects, c->object_count, sizeof(*c->objects), by_number);
-	for (size_t i = 1; i < c->object_count; i++) {
-		if (c->objects[i] == c->objects[i - 1])
-			problem(c, "object %" PRIu64 " is in two chunks", c->objects[i]);
-	}
+	for (size_t i = 1; i < c->object_count; i++)
+		shared +=
+			c->objects[i] == c->objects[i - 1] && (i == 1 || c->objects[i] != c->objects[i - 2]);
+	r = kv_scan(t->kv, counts, counts, check_references, c);
+	if (r < 0)
+		return r;
+	if (shared > c->shared)
+		problem(c, "%zu objects with several references are not counted", shared - c->shared);
 	r = kv_scan(t->kv, prefix, prefix, check_garbage, c);
 	if (r < 0)
 		return r;

@@ -8,7 +8,8 @@
 
 #include "daemon/meta/slices.h"
 
-enum { RECORD_VERSION = 1, VOLUME_VERSION = 1, SLICE_SIZE = 4 + 4 + 8 + 4 + 4 };
+/* Volumes of version 1 had no 'K'. */
+enum { RECORD_VERSION = 1, VOLUME_VERSION = 2, SLICE_SIZE = 4 + 4 + 8 + 4 + 4 };
 
 /* ---- keys ---- */
 
@@ -526,5 +527,21 @@ int meta_decode_garbage(struct kv_slice value, uint32_t *ret)
 	if (reader_end(&r) < 0)
 		return -EBADMSG;
 	*ret = size;
+	return 0;
+}
+
+size_t meta_encode_references(uint64_t more, unsigned char *ret)
+{
+	return meta_encode_number(more, ret);
+}
+
+int meta_decode_references(struct kv_slice value, uint64_t *ret)
+{
+	uint64_t more;
+	int r = meta_decode_number(value, &more);
+
+	if (r < 0 || !more || more > INT64_MAX)
+		return -EBADMSG;
+	*ret = more;
 	return 0;
 }

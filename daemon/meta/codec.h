@@ -19,12 +19,19 @@
  *   'T' ino                   the inode has chunks still to be cut off (inode.cut_from)
  *   'O' ino                   orphan: nlink 0, not reaped yet
  *   'G' object                object to be deleted from the store
+ *   'K' object                number of references to it beyond the first; absent: there is one
+ *
+ * References.  One slice in a value of 'C' that names an object is one reference to it, whatever part of the
+ * object it means: a write into the middle of a slice makes two of it, copy_file_range() adds some in another
+ * place.  'K' is changed in the transaction that changes the lists; the one that takes the last reference
+ * away writes 'G' and leaves no 'K'.
  *
  * Values: a version byte, then integers little-endian, no padding.  Decoding trusts nothing: any
  * length, range or enumeration that encoding would not write gives -EBADMSG.
  *
  * Who protects what (by the key's lock in a transaction): an inode's lock protects all keys that begin with
- * its number, dentries of a directory included.  Inodes are locked in ascending order, after 'L'.
+ * its number, dentries of a directory included.  Inodes are locked in ascending order, after 'L'.  'K' has a
+ * lock of its own, since inodes share objects; these are taken last, in ascending order.
  */
 
 #include "daemon/meta/kv.h"
@@ -66,7 +73,7 @@ struct dentry_at {
 
 struct meta_key meta_key_plain(char kind);
 struct meta_key meta_key_counter(char which);
-/** 'I', 'S', 'T', 'O', 'G', and the prefixes of 'D', 'R', 'X', 'C'. */
+/** 'I', 'S', 'T', 'O', 'G', 'K', and the prefixes of 'D', 'R', 'X', 'C'. */
 struct meta_key meta_key_number(char kind, uint64_t number);
 /** 'R' and 'C'. */
 struct meta_key meta_key_pair(char kind, uint64_t ino, uint64_t second);
@@ -120,5 +127,9 @@ int meta_decode_slices(struct kv_slice value, struct meta_slices *ret);
 /** Garbage: the size of the object. */
 size_t meta_encode_garbage(uint32_t size, unsigned char *ret);
 int meta_decode_garbage(struct kv_slice value, uint32_t *ret);
+
+/** References beyond the first: 1 or more. */
+size_t meta_encode_references(uint64_t more, unsigned char *ret);
+int meta_decode_references(struct kv_slice value, uint64_t *ret);
 
 #endif

@@ -20,7 +20,7 @@
 
 enum { DROP_SLICES_MAX = 512 }; /* that one transaction gives to the garbage, but for the last chunk of it */
 
-static int decode_chunk(const struct meta *m, struct kv_slice value, struct meta_slices *ret)
+int meta_decode_chunk(const struct meta *m, struct kv_slice value, struct meta_slices *ret)
 {
 	struct meta_slices list = {};
 	const struct meta_slice *last;
@@ -37,8 +37,7 @@ static int decode_chunk(const struct meta *m, struct kv_slice value, struct meta
 	return 0;
 }
 
-/* An absent list is an empty one. */
-static int get_chunk(struct meta_txn *t, uint64_t ino, uint64_t chunk, struct meta_slices *ret)
+int txn_get_chunk(struct meta_txn *t, uint64_t ino, uint64_t chunk, struct meta_slices *ret)
 {
 	struct meta_key key = meta_key_pair('C', ino, chunk);
 	_cleanup_free_ void *value = NULL;
@@ -49,54 +48,36 @@ static int get_chunk(struct meta_txn *t, uint64_t ino, uint64_t chunk, struct me
 		*ret = (struct meta_slices){};
 		return 0;
 	}
-	return r < 0 ? r : decode_chunk(t->m, (struct kv_slice){value, size}, ret);
+	return r < 0 ? r : meta_decode_chunk(t->m, (struct kv_slice){value, size}, ret);
 }
 
-static int put_chunk(struct meta_txn *t, uint64_t ino, uint64_t chunk, const struct meta_slices *list)
+int txn_put_chunk(struct meta_txn *t, uint64_t ino, uint64_t chunk, const struct meta_slice *before,
+                  size_t count, const struct meta_slices *list)
 {
 	struct meta_key key = meta_key_pair('C', ino, chunk);
 	_cleanup_free_ void *value = NULL;
 	size_t size;
 	int r;
 
+	r = txn_refs_went(t, before, count);
+	if (!r)
+		r = txn_refs_came(t, list->slices, list->count);
+	if (r < 0)
+		return r;
 	if (!list->count)
-		return txn_delete(t, key);
+		return count ? txn_delete(t, key) : 0;
 	r = meta_encode_slices(list, &value, &size);
 	return r < 0 ? r : txn_put(t, key, value, size);
 }
 
-static int by_object(const void *a, const void *b)
+/* A copy of what @p list has, before it is changed. NULL without memory. */
+static struct meta_slice *slices_of(const struct meta_slices *list)
 {
-	uint64_t x = ((const struct meta_slice *)a)->object, y = ((const struct meta_slice *)b)->object;
+	struct meta_slice *copy = calloc(list->count + 1, sizeof(*copy));
 
-	return x < y ? -1 : x > y;
-}
-
-/* The objects of @p count slices at @p from (which are sorted here) that @p kept does not name become
- * garbage. */
-static int put_garbage(struct meta_txn *t, struct meta_slice *from, size_t count,
-                       const struct meta_slices *kept)
-{
-	_cleanup_free_ struct meta_slice *sorted = calloc(kept->count + 1, sizeof(*sorted));
-	unsigned char value[META_VALUE_MAX];
-	int r = 0;
-
-	if (!sorted)
-		return -ENOMEM;
-	if (kept->count)
-		memcpy(sorted, kept->slices, kept->count * sizeof(*sorted));
-	qsort(sorted, kept->count, sizeof(*sorted), by_object);
-	if (count)
-		qsort(from, count, sizeof(*from), by_object);
-	for (size_t i = 0; !r && i < count; i++) {
-		if (!from[i].object || (i && from[i].object == from[i - 1].object))
-			continue;
-		if (bsearch(&from[i], sorted, kept->count, sizeof(*sorted), by_object))
-			continue;
-		r = txn_put(t, meta_key_number('G', from[i].object), value,
-		            meta_encode_garbage(from[i].size, value));
-	}
-	return r;
+	if (copy && list->count)
+		memcpy(copy, list->slices, list->count * sizeof(*copy));
+	return copy;
 }
 
 /* ---- cutting off ---- */
@@ -125,7 +106,7 @@ static int drop_collect(struct kv_slice key, struct kv_slice value, void *arg)
 	drop->chunks = chunks;
 	r = meta_key_parse_pair(key, 'C', &ino, &chunks[drop->chunk_count]);
 	if (!r)
-		r = decode_chunk(drop->t->m, value, &list);
+		r = meta_decode_chunk(drop->t->m, value, &list);
 	if (r < 0 || !list.count)
 		return r;
 	more = reallocarray(drop->slices, drop->slice_count + list.count, sizeof(*more));
@@ -146,7 +127,7 @@ int txn_drop_chunks(struct meta_txn *t, uint64_t ino, uint64_t *first)
 
 	more = r = kv_scan(t->kv, meta_key_slice(&prefix), meta_key_slice(&from), drop_collect, &drop);
 	if (r >= 0)
-		r = put_garbage(t, drop.slices, drop.slice_count, &(struct meta_slices){});
+		r = txn_refs_went(t, drop.slices, drop.slice_count);
 	for (size_t i = 0; !r && i < drop.chunk_count; i++)
 		r = txn_delete(t, meta_key_pair('C', ino, drop.chunks[i]));
 	if (!r && drop.chunk_count)
@@ -163,17 +144,15 @@ static int trim_chunk(struct meta_txn *t, uint64_t ino, uint64_t chunk, uint32_t
 	size_t count;
 	int r;
 
-	r = get_chunk(t, ino, chunk, &list);
+	r = txn_get_chunk(t, ino, chunk, &list);
 	if (r < 0 || !list.count)
 		return r;
 	count = list.count;
-	before = calloc(count, sizeof(*before));
+	before = slices_of(&list);
 	if (!before)
 		return -ENOMEM;
-	memcpy(before, list.slices, count * sizeof(*before));
 	meta_slices_truncate(&list, size);
-	r = put_garbage(t, before, count, &list);
-	return r < 0 ? r : put_chunk(t, ino, chunk, &list);
+	return txn_put_chunk(t, ino, chunk, before, count, &list);
 }
 
 int txn_truncate(struct meta_txn *t, struct inode *inode, uint64_t size)
@@ -255,7 +234,7 @@ static int slices(struct meta_txn *t, void *arg)
 		return r;
 	if (!S_ISREG(inode.attr.mode))
 		return S_ISDIR(inode.attr.mode) ? -EISDIR : -EINVAL;
-	return op->chunk >= inode.cut_from ? 0 : get_chunk(t, op->ino, op->chunk, &op->list);
+	return op->chunk >= inode.cut_from ? 0 : txn_get_chunk(t, op->ino, op->chunk, &op->list);
 }
 
 int meta_slices(struct meta *m, uint64_t ino, uint64_t chunk, struct meta_slices *ret)
@@ -272,7 +251,7 @@ int meta_slices(struct meta *m, uint64_t ino, uint64_t chunk, struct meta_slices
 
 struct commit_op {
 	uint64_t ino;
-	const struct meta_write *writes;
+	const struct meta_write **writes; /* by chunk; those of one chunk in their order */
 	size_t count;
 	uint64_t min_size;
 	struct timespec mtime;
@@ -280,42 +259,38 @@ struct commit_op {
 	struct inode inode; /* result */
 };
 
-/* Put the writes that go to the chunk of writes[first] on its list. */
-static int commit_chunk(struct meta_txn *t, const struct commit_op *op, size_t first, uint64_t file_size)
+/* Put the @p count writes at @p writes, all to one chunk, on its list. */
+static int commit_chunk(struct meta_txn *t, uint64_t ino, const struct meta_write *const *writes,
+                        size_t count, uint64_t file_size)
 {
 	_cleanup_slices_ struct meta_slices list = {};
 	_cleanup_free_ struct meta_slice *before = NULL;
-	uint64_t chunk = op->writes[first].chunk, start = chunk * t->m->volume.chunk_size;
-	size_t count;
+	uint64_t chunk = writes[0]->chunk, start = chunk * t->m->volume.chunk_size;
+	size_t before_count;
 	int r;
 
-	r = get_chunk(t, op->ino, chunk, &list);
+	r = txn_get_chunk(t, ino, chunk, &list);
 	if (r < 0)
 		return r;
-	count = list.count;
-	before = calloc(count + op->count, sizeof(*before));
+	before_count = list.count;
+	before = slices_of(&list);
 	if (!before)
 		return -ENOMEM;
-	if (count)
-		memcpy(before, list.slices, count * sizeof(*before));
-	for (size_t i = first; i < op->count; i++) {
-		struct meta_slice s = op->writes[i].slice;
+	for (size_t i = 0; i < count; i++) {
+		struct meta_slice s = writes[i]->slice;
 		uint64_t pos = start + s.pos;
 
-		if (op->writes[i].chunk != chunk)
-			continue;
-		before[count++] = s;
+		r = txn_refs_new(t, &s);
 		/* Bytes behind the end of the file would come to light when it grows. */
-		if (pos >= file_size)
-			continue;
-		if (s.length > file_size - pos)
-			s.length = file_size - pos;
-		r = meta_slices_put(&list, &s);
+		if (!r && pos < file_size) {
+			if (s.length > file_size - pos)
+				s.length = file_size - pos;
+			r = meta_slices_put(&list, &s);
+		}
 		if (r < 0)
 			return r;
 	}
-	r = put_garbage(t, before, count, &list);
-	return r < 0 ? r : put_chunk(t, op->ino, chunk, &list);
+	return txn_put_chunk(t, ino, chunk, before, before_count, &list);
 }
 
 static int commit_write(struct meta_txn *t, void *arg)
@@ -339,14 +314,10 @@ static int commit_write(struct meta_txn *t, void *arg)
 		inode_count_version(t->m, inode);
 	if (op->min_size > a->size)
 		a->size = op->min_size;
-	for (size_t i = 0; i < op->count; i++) {
-		size_t first = 0;
-
-		while (op->writes[first].chunk != op->writes[i].chunk)
-			first++;
-		if (first < i)
-			continue; /* was done with the first of its chunk */
-		r = commit_chunk(t, op, i, a->size);
+	for (size_t i = 0, next; i < op->count; i = next) {
+		for (next = i + 1; next < op->count && op->writes[next]->chunk == op->writes[i]->chunk;)
+			next++;
+		r = commit_chunk(t, op->ino, op->writes + i, next - i, a->size);
 		if (r < 0)
 			return r;
 	}
@@ -378,12 +349,23 @@ static int check_writes(const struct meta *m, const struct meta_write *writes, s
 	return 0;
 }
 
+static int by_chunk(const void *a, const void *b)
+{
+	const struct meta_write *x = *(const struct meta_write *const *)a;
+	const struct meta_write *y = *(const struct meta_write *const *)b;
+
+	if (x->chunk != y->chunk)
+		return x->chunk < y->chunk ? -1 : 1;
+	return x < y ? -1 : x > y;
+}
+
 int meta_commit_write(struct meta *m, uint64_t ino, const struct meta_write *writes, size_t count,
                       uint64_t min_size, struct timespec mtime, bool kill_suid, bool sync,
                       struct meta_attr *ret)
 {
+	_cleanup_free_ const struct meta_write **sorted = calloc(count + 1, sizeof(*sorted));
 	struct commit_op op = {.ino = ino,
-	                       .writes = writes,
+	                       .writes = sorted,
 	                       .count = count,
 	                       .min_size = min_size,
 	                       .mtime = mtime,
@@ -392,6 +374,12 @@ int meta_commit_write(struct meta *m, uint64_t ino, const struct meta_write *wri
 
 	if (r < 0)
 		return r;
+	if (!sorted)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		sorted[i] = &writes[i];
+	if (count)
+		qsort(sorted, count, sizeof(*sorted), by_chunk);
 	while ((r = meta_run(m, sync, commit_write, &op)) == META_CUT_PENDING) {
 		r = meta_finish_cut(m, ino);
 		if (r < 0)
@@ -406,8 +394,7 @@ int meta_commit_write(struct meta *m, uint64_t ino, const struct meta_write *wri
 
 struct replace_op {
 	uint64_t ino, chunk;
-	const struct meta_slices *expect;
-	const struct meta_slice *with;
+	const struct meta_slices *expect, *with;
 };
 
 static bool same_list(const struct meta_slices *a, const struct meta_slices *b)
@@ -428,8 +415,6 @@ static int replace_slices(struct meta_txn *t, void *arg)
 {
 	struct replace_op *op = arg;
 	_cleanup_slices_ struct meta_slices list = {};
-	struct meta_slice with = *op->with;
-	struct meta_slices new = {&with, 1};
 	struct inode inode;
 	int r;
 
@@ -438,25 +423,44 @@ static int replace_slices(struct meta_txn *t, void *arg)
 		return r;
 	if (op->chunk >= inode.cut_from)
 		return -ESTALE;
-	r = get_chunk(t, op->ino, op->chunk, &list);
+	r = txn_get_chunk(t, op->ino, op->chunk, &list);
 	if (r < 0)
 		return r;
 	if (!same_list(&list, op->expect))
 		return -ESTALE;
-	r = put_garbage(t, list.slices, list.count, &new);
-	return r < 0 ? r : put_chunk(t, op->ino, op->chunk, &new);
+	r = txn_refs_new(t, &op->with->slices[0]);
+	return r < 0 ? r : txn_put_chunk(t, op->ino, op->chunk, list.slices, list.count, op->with);
+}
+
+/* Whether @p with has bytes wherever @p list has some, and reaches from the first to the last. */
+static bool covers(const struct meta_slices *with, const struct meta_slices *list)
+{
+	const struct meta_slice *w = with->slices, *end = with->slices + with->count;
+
+	if (w->pos != list->slices[0].pos)
+		return false;
+	for (size_t i = 0; i < list->count; i++) {
+		const struct meta_slice *s = &list->slices[i];
+
+		while (w < end && w->pos + w->length <= s->pos)
+			w++;
+		if (w == end || w->pos > s->pos || w->pos + w->length < s->pos + s->length)
+			return false;
+		if (w + 1 == end && i + 1 == list->count)
+			return w->pos + w->length == s->pos + s->length;
+	}
+	return false;
 }
 
 int meta_replace_slices(struct meta *m, uint64_t ino, uint64_t chunk, const struct meta_slices *expect,
-                        const struct meta_slice *with)
+                        const struct meta_slices *with)
 {
 	struct replace_op op = {.ino = ino, .chunk = chunk, .expect = expect, .with = with};
-	const struct meta_slice *last;
 
-	if (!expect->count || !meta_slices_normal(expect) || !with->object || !meta_slice_valid(with))
+	if (!expect->count || !with->count || !meta_slices_normal(expect) || !meta_slices_normal(with))
 		return -EINVAL;
-	last = &expect->slices[expect->count - 1];
-	if (with->pos != expect->slices[0].pos || with->pos + with->length != last->pos + last->length)
-		return -EINVAL;
-	return meta_run(m, false, replace_slices, &op);
+	for (size_t i = 1; i < with->count; i++)
+		if (with->slices[i].object != with->slices[0].object)
+			return -EINVAL;
+	return covers(with, expect) ? meta_run(m, false, replace_slices, &op) : -EINVAL;
 }

@@ -36,11 +36,24 @@ struct meta {
 	_Atomic uint64_t bytes, inodes; /* usage, as committed */
 };
 
+/* A slice that came (1) or went (-1), or an object that nobody named before (0). */
+struct meta_ref {
+	uint64_t object;
+	uint32_t size; /* of the object */
+	int change;
+};
+
+struct meta_refs {
+	struct meta_ref *list;
+	size_t count, room;
+};
+
 struct meta_txn {
 	struct meta *m;
 	struct kv_txn *kv;
 	struct timespec now;
 	uint64_t add_bytes, add_inodes; /* change of the usage; wraps for less */
+	struct meta_refs refs;          /* written at the end */
 };
 
 /**
@@ -97,7 +110,28 @@ void inode_kill_suid(struct inode *inode);
 /** mtime and ctime. */
 void inode_touch(struct inode *inode, const struct timespec *now);
 
+/* ---- references to objects (refs.c) ---- */
+
+/** These slices came into a list, or left one; those of object 0 do not count. What no slice names any more
+ * at the end of the transaction becomes garbage. */
+int txn_refs_came(struct meta_txn *t, const struct meta_slice *slices, size_t count);
+int txn_refs_went(struct meta_txn *t, const struct meta_slice *slices, size_t count);
+/** The object of @p slice was just uploaded: so far nothing names it. */
+int txn_refs_new(struct meta_txn *t, const struct meta_slice *slice);
+/** At the end of a transaction. */
+int txn_settle_refs(struct meta_txn *t);
+
 /* ---- data (data.c) ---- */
+
+/** The slice list of a chunk; an absent one is empty. */
+int txn_get_chunk(struct meta_txn *t, uint64_t ino, uint64_t chunk, struct meta_slices *ret);
+
+/** Store @p list in place of the @p count slices of @p before, which were there. References are counted. */
+int txn_put_chunk(struct meta_txn *t, uint64_t ino, uint64_t chunk, const struct meta_slice *before,
+                  size_t count, const struct meta_slices *list);
+
+/** A value of 'C', checked against the chunk size too. */
+int meta_decode_chunk(const struct meta *m, struct kv_slice value, struct meta_slices *ret);
 
 enum { META_CUT_PENDING = 1 }; /* returned by a body: call meta_finish_cut(), then run it again */
 

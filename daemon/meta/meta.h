@@ -219,13 +219,14 @@ int meta_commit_write(struct meta *m, uint64_t ino, const struct meta_write *wri
                       struct meta_attr *ret);
 
 /**
- * Compaction: put one slice in place of a chunk's whole list, which must still be @p expect (as meta_slices()
- * gave it), and from whose first to whose last byte it must reach; the holes between are zeros in its object.
+ * Compaction: put @p with, slices of one new object, in place of a chunk's whole list, which must still be
+ * @p expect (as meta_slices() gave it). They must have all its bytes, from its first to its last; holes that
+ * they cover are zeros in the object.
  * No data changes, so neither version nor times do. -ESTALE: the list is another now; the object is the
  * caller's to delete.
  */
 int meta_replace_slices(struct meta *m, uint64_t ino, uint64_t chunk, const struct meta_slices *expect,
-                        const struct meta_slice *with);
+                        const struct meta_slices *with);
 
 /* ---- what is to be deleted ---- */
 

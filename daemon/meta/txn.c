@@ -32,6 +32,9 @@ static int run_once(struct meta *m, bool sync, meta_txn_fn fn, void *arg)
 		return r;
 	clock_gettime(CLOCK_REALTIME, &t.now);
 	r = fn(&t, arg);
+	if (!r)
+		r = txn_settle_refs(&t);
+	free(t.refs.list);
 	if (!r && t.add_bytes)
 		r = kv_add(t.kv, (struct kv_slice){"Nb", 2}, t.add_bytes);
 	if (!r && t.add_inodes)

@@ -169,7 +169,7 @@ static void wrong_slices_are_noticed(void **state)
 	struct scene s = make_scene(f);
 	_cleanup_slices_ struct meta_slices list = {};
 	_cleanup_free_ void *value = NULL;
-	unsigned char garbage[META_VALUE_MAX];
+	unsigned char garbage[META_VALUE_MAX], counted[META_VALUE_MAX];
 	size_t size;
 
 	assert_int_equal(meta_slices(f->m, s.file, 0, &list), 0);
@@ -183,7 +183,12 @@ static void wrong_slices_are_noticed(void **state)
 	assert_noticed(f, (struct damage){.key = meta_key_pair('C', s.file, 5), .value = value, .size = size},
 	               "has data behind its end");
 	assert_noticed(f, (struct damage){.key = meta_key_pair('C', s.file, 1), .value = value, .size = size},
-	               "is in two chunks");
+	               "1 objects with several references are not counted");
+	assert_noticed(f,
+	               (struct damage){.key = meta_key_number('K', list.slices[0].object),
+	                               .value = counted,
+	                               .size = meta_encode_references(4, counted)},
+	               "references and counts 5");
 	assert_noticed(f, (struct damage){.key = meta_key_pair('C', s.dir, 0), .value = value, .size = size},
 	               "belongs to no file");
 }
@@ -214,6 +219,8 @@ static void damaged_records_are_noticed(void **state)
 	               "a slice list is damaged");
 	assert_noticed(f, (struct damage){.key = meta_key_number('G', 5), .value = "\1x", .size = 2},
 	               "a garbage record is damaged");
+	assert_noticed(f, (struct damage){.key = meta_key_number('K', 5), .value = "\1x", .size = 2},
+	               "a reference count is damaged");
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)

@@ -290,12 +290,13 @@ static void a_list_that_was_not_touched_is_compacted(void **state)
 	uint64_t second = write_slice(f, ino, 0, 4000, 100), whole;
 	struct meta_attr before = attr_of(f, ino), after;
 	struct meta_slices list = {};
-	struct meta_slice with = {.length = 10000, .size = 10000};
+	struct meta_slice one = {.length = 10000, .size = 10000};
+	const struct meta_slices with = {&one, 1};
 
 	assert_int_equal(meta_slices(f->m, ino, 0, &list), 0);
 	assert_int_equal(list.count, 3);
 	assert_int_equal(meta_new_object(f->m, &whole), 0);
-	with.object = whole;
+	one.object = whole;
 	assert_int_equal(meta_replace_slices(f->m, ino, 0, &list, &with), 0);
 	assert_int_equal(slice_count(f, ino, 0), 1);
 	assert_int_equal(object_at(f, ino, 0, 4000), whole);
@@ -305,30 +306,71 @@ static void a_list_that_was_not_touched_is_compacted(void **state)
 	assert_memory_equal(&before, &after, sizeof(after));
 
 	/* The list is another now; the replacement is refused and recorded nowhere. */
-	assert_int_equal(meta_new_object(f->m, &with.object), 0);
+	assert_int_equal(meta_new_object(f->m, &one.object), 0);
 	assert_int_equal(meta_replace_slices(f->m, ino, 0, &list, &with), -ESTALE);
 	assert_int_equal(object_at(f, ino, 0, 0), whole);
-	assert_false(is_garbage(f, with.object));
+	assert_false(is_garbage(f, one.object));
 	meta_slices_clear(&list);
 }
 
-static void a_replacement_reaches_no_further_than_what_it_replaces(void **state)
+static void a_replacement_has_all_the_bytes_of_what_it_replaces(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t ino = make_file(f, 1, "a"), whole;
+	struct meta_slices list = {};
+	struct meta_slice two[2] = {{.pos = 0, .length = 10001, .size = 30000},
+	                            {.pos = 20000, .length = 10000, .offset = 10000, .size = 30000}};
+	struct meta_slices with = {two, 1};
+
+	write_slice(f, ino, 0, 0, 10000);
+	write_slice(f, ino, 0, 20000, 5000);
+	write_slice(f, ino, 0, 25000, 5000);
+	assert_int_equal(meta_slices(f->m, ino, 0, &list), 0);
+	assert_int_equal(meta_new_object(f->m, &whole), 0);
+	two[0].object = two[1].object = whole;
+	assert_int_equal(meta_replace_slices(f->m, ino, 0, &list, &with), -EINVAL); /* not to the end */
+	with.count = 2;
+	two[1].length = 10001;
+	assert_int_equal(meta_replace_slices(f->m, ino, 0, &list, &with), -EINVAL); /* behind the end */
+	two[1].length = 10000;
+	two[1].pos = 20001;
+	assert_int_equal(meta_replace_slices(f->m, ino, 0, &list, &with), -EINVAL); /* a byte is missing */
+	two[1].pos = 20000;
+	two[1].object = whole + 1;
+	assert_int_equal(meta_replace_slices(f->m, ino, 0, &list, &with), -EINVAL); /* two objects */
+	two[1].object = whole;
+	assert_int_equal(meta_replace_slices(f->m, ino, 0, &list, &with), 0);
+	assert_int_equal(slice_count(f, ino, 0), 2);
+	assert_int_equal(object_at(f, ino, 0, 15000), 0);
+	assert_int_equal(object_at(f, ino, 0, 29999), whole);
+	assert_int_equal(garbage_count(f), 3);
+	meta_slices_clear(&list);
+	/* Its two slices are two references. */
+	write_slice(f, ino, 0, 0, 10001);
+	assert_false(is_garbage(f, whole));
+	write_slice(f, ino, 0, 20000, 10000);
+	assert_true(is_garbage(f, whole));
+}
+
+static void a_commit_that_is_repeated_counts_its_objects_once(void **state)
 {
 	struct fixture *f = *state;
 	uint64_t ino = make_file(f, 1, "a");
-	struct meta_slices list = {};
-	struct meta_slice with = {.length = 10001, .size = 10001};
+	struct meta_write w[2] = {{.slice = {.pos = 0, .length = 100, .size = 200}},
+	                          {.slice = {.pos = 5000, .length = 100, .offset = 100, .size = 200}}};
+	struct timespec now = {1, 1};
 
-	write_slice(f, ino, 0, 0, 10000);
-	assert_int_equal(meta_slices(f->m, ino, 0, &list), 0);
-	assert_int_equal(meta_new_object(f->m, &with.object), 0);
-	assert_int_equal(meta_replace_slices(f->m, ino, 0, &list, &with), -EINVAL);
-	with.length = 9999;
-	assert_int_equal(meta_replace_slices(f->m, ino, 0, &list, &with), -EINVAL);
-	with.length = 10000;
-	with.object = 0;
-	assert_int_equal(meta_replace_slices(f->m, ino, 0, &list, &with), -EINVAL);
-	meta_slices_clear(&list);
+	assert_int_equal(meta_new_object(f->m, &w[0].slice.object), 0);
+	w[1].slice.object = w[0].slice.object;
+	assert_int_equal(meta_commit_write(f->m, ino, w, 2, 5100, now, false, false, NULL), 0);
+	write_slice(f, ino, 0, 50, 10);
+	assert_consistent(f);
+	assert_int_equal(meta_commit_write(f->m, ino, w, 2, 5100, now, false, false, NULL), 0);
+	assert_consistent(f);
+	assert_int_equal(set_size(f, ino, 5000), 0);
+	assert_false(is_garbage(f, w[0].slice.object));
+	assert_int_equal(set_size(f, ino, 0), 0);
+	assert_true(is_garbage(f, w[0].slice.object));
 }
 
 int main(void)
@@ -348,7 +390,8 @@ int main(void)
 		META_TEST(a_file_longer_than_a_transaction_is_cut_whole),
 		META_TEST(object_ids_are_never_given_twice),
 		META_TEST(a_list_that_was_not_touched_is_compacted),
-		META_TEST(a_replacement_reaches_no_further_than_what_it_replaces),
+		META_TEST(a_replacement_has_all_the_bytes_of_what_it_replaces),
+		META_TEST(a_commit_that_is_repeated_counts_its_objects_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

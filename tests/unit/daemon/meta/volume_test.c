@@ -93,7 +93,7 @@ static void another_version_is_not_opened(void **state)
 
 	meta_close(f->m);
 	f->m = NULL;
-	put_raw(f, meta_key_plain('V'), "\2something else", 15);
+	put_raw(f, meta_key_plain('V'), "\1something else", 15);
 	assert_int_equal(meta_open(f->dir, &f->m, &why), -EPROTO);
 	assert_non_null(strstr(why, "version"));
 	assert_null(f->m);
