@@ -11,7 +11,7 @@
 #include <time.h>
 
 #define MAGIC "curvefs"
-#define VERSION 1
+#define VERSION 2 /* 1: objects without checksums */
 
 /* 8-4-4-4-12 hexadecimal digits, in lower case: it becomes part of path names. */
 static bool uuid_is_valid(const char *uuid)
@@ -65,6 +65,11 @@ static const char *descriptor_parse(const void *text, size_t length, struct meta
 	if (json_integer_value(version) > VERSION) {
 		*ret_error = -EPROTO;
 		return "it was made by a later version of curvefs: use that one";
+	}
+	if (json_integer_value(version) < VERSION) {
+		*ret_error = -EPROTO;
+		return "it was made by an earlier version of curvefs, whose objects have no checksums: copy "
+		       "the files over with that one";
 	}
 	uuid = json_string_value(json_object_get(root, "uuid"));
 	if (!uuid || !uuid_is_valid(uuid))

@@ -4,7 +4,7 @@
 
 /*
  * The volume descriptor: the object "curvefs.json" at the root of a volume's store,
- * {"magic": "curvefs", "version": 1, "uuid", "name", "chunk_size", "created"}.
+ * {"magic": "curvefs", "version": 2, "uuid", "name", "chunk_size", "created"}.
  * Its uuid ties the store, the metadata and the cache of a volume together.
  */
 

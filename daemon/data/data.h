@@ -116,6 +116,22 @@ struct data_stats {
 };
 void data_get_stats(struct data *d, struct data_stats *ret);
 
+/*
+ * An object holds up to 4 MiB (or a chunk) of a file in blocks of 64 KiB, the last of which may be
+ * shorter. Each is followed by four bytes, little endian: its CRC-32C, begun with the number of the object
+ * and of the block, so that an object in the place of another is found out as well.
+ */
+#define DATA_OBJECT_BLOCK 65536u
+#define DATA_OBJECT_CRC 4u
+
+/** Bytes in the store of an object with @p size bytes of a file. */
+static inline uint64_t data_object_bytes(uint32_t size)
+{
+	uint64_t blocks = ((uint64_t)size + DATA_OBJECT_BLOCK - 1) / DATA_OBJECT_BLOCK;
+
+	return size + blocks * DATA_OBJECT_CRC;
+}
+
 /** Store key of an object, as "data/<..>/<..>/<id>_<size>". */
 #define DATA_KEY_MAX 64
 void data_object_key(uint64_t object, uint32_t size, char ret[DATA_KEY_MAX]);

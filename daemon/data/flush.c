@@ -117,13 +117,13 @@ static void upload_window(struct window *w)
 	r = w->error;
 	if (r == 0) {
 		memory_take(d, total);
-		buffer = malloc(total);
+		buffer = object_buffer(total);
 		if (!buffer)
 			r = -ENOMEM;
 		for (size_t i = 0, at = 0; r == 0 && i < begun; at += w->ranges[i++].length)
 			r = cache_read_dirty(w->cache, w->ranges[i].offset, w->ranges[i].length, buffer + at);
 		if (r == 0)
-			r = object_put(d, buffer, total, &object);
+			r = object_upload(d, buffer, total, &object);
 		free(TAKE_PTR(buffer));
 		memory_give(d, total);
 	}

@@ -184,9 +184,18 @@ int file_list_changed(struct data *d, int64_t before, struct data_file ***ret, s
 
 /* ---- objects.c ---- */
 
-/** Upload as a new object. Failures are logged. */
-int object_put(struct data *d, const void *buffer, uint32_t size, uint64_t *ret_object);
-/** @return 0, -ENOENT (deleted meanwhile?), another error. */
+/** Room for an object of @p size bytes, which go to its beginning. Free it. NULL: no memory. */
+void *object_buffer(uint32_t size);
+/**
+ * Upload the @p size bytes of an object_buffer(), whose contents are lost, as a new object. Failures are
+ * logged.
+ */
+int object_upload(struct data *d, void *buffer, uint32_t size, uint64_t *ret_object);
+/**
+ * Read a range, and check it.
+ * @return 0; -ENOENT (deleted meanwhile?); -EIO if it is cut short or does not fit its checksums, which
+ * is logged; another error.
+ */
 int object_get(struct data *d, uint64_t object, uint32_t size, uint32_t offset, uint32_t length,
                void *buffer);
 int object_delete(struct data *d, uint64_t object, uint32_t size);

@@ -49,8 +49,18 @@ static void put_piece(void *arg, size_t i)
 {
 	struct piece *piece = (struct piece *)arg + i;
 	struct meta_slice *slice = &piece->write->slice;
+	_cleanup_free_ char *buffer = NULL;
 
-	piece->error = object_put(piece->d, piece->bytes, slice->size, &slice->object);
+	memory_take(piece->d, slice->size);
+	buffer = object_buffer(slice->size);
+	if (buffer) {
+		memcpy(buffer, piece->bytes, slice->size);
+		piece->error = object_upload(piece->d, buffer, slice->size, &slice->object);
+	} else {
+		piece->error = -ENOMEM;
+	}
+	free(TAKE_PTR(buffer));
+	memory_give(piece->d, slice->size);
 }
 
 /*

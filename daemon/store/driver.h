@@ -19,7 +19,9 @@
 
 struct store_driver {
 	int (*put)(struct store *s, const char *key, const void *data, size_t length, bool only_new);
-	int (*get)(struct store *s, const char *key, uint64_t offset, size_t length, void *buffer);
+	/* @parts together have @length bytes, which is in range. */
+	int (*get)(struct store *s, const char *key, uint64_t offset, const struct iovec *parts, size_t count,
+	           size_t length);
 	int (*get_all)(struct store *s, const char *key, size_t max, void **ret_data, size_t *ret_length);
 	int (*remove)(struct store *s, const char *key);
 	int (*head)(struct store *s, const char *key, uint64_t *ret_size);

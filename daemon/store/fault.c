@@ -130,7 +130,19 @@ static int fault_put(struct store *s, const char *key, const void *data, size_t 
 	return after(s, STORE_PUT, key, &fate, below->driver->put(below, key, data, length, only_new));
 }
 
-static int fault_get(struct store *s, const char *key, uint64_t offset, size_t length, void *buffer)
+static void corrupt_parts(const struct fate *fate, const struct iovec *parts, size_t length)
+{
+	size_t at = length / 2;
+
+	if (!fate->corrupt || !length)
+		return;
+	for (; at >= parts->iov_len; parts++)
+		at -= parts->iov_len;
+	((unsigned char *)parts->iov_base)[at] ^= 0x10;
+}
+
+static int fault_get(struct store *s, const char *key, uint64_t offset, const struct iovec *parts,
+                     size_t count, size_t length)
 {
 	struct store *below = fault_store(s)->below;
 	struct fate fate;
@@ -138,9 +150,9 @@ static int fault_get(struct store *s, const char *key, uint64_t offset, size_t l
 
 	if (r < 0)
 		return r;
-	r = below->driver->get(below, key, offset, length, buffer);
+	r = below->driver->get(below, key, offset, parts, count, length);
 	if (!r)
-		corrupt(&fate, buffer, length);
+		corrupt_parts(&fate, parts, length);
 	return after(s, STORE_GET, key, &fate, r);
 }
 

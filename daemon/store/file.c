@@ -247,7 +247,35 @@ static ssize_t read_all(int fd, void *buffer, size_t length, uint64_t offset)
 	return have;
 }
 
-static int file_get(struct store *s, const char *key, uint64_t offset, size_t length, void *buffer)
+/** The same into @p parts. */
+static ssize_t read_parts(int fd, const struct iovec *parts, size_t count, uint64_t offset)
+{
+	size_t have = 0, done = 0, i = 0; /* `done` bytes of parts[i] */
+
+	while (i < count) {
+		struct iovec some[64];
+		size_t n = count - i < ARRAY_SIZE(some) ? count - i : ARRAY_SIZE(some);
+		ssize_t got;
+
+		memcpy(some, parts + i, n * sizeof(*some));
+		some[0].iov_base = (char *)some[0].iov_base + done;
+		some[0].iov_len -= done;
+		got = preadv(fd, some, (int)n, offset + have);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -1;
+		if (!got)
+			break;
+		have += got;
+		for (done += got; i < count && done >= parts[i].iov_len; i++)
+			done -= parts[i].iov_len;
+	}
+	return have;
+}
+
+static int file_get(struct store *s, const char *key, uint64_t offset, const struct iovec *parts,
+                    size_t count, size_t length)
 {
 	_cleanup_close_ int fd = -1;
 	struct stat st;
@@ -260,7 +288,7 @@ static int file_get(struct store *s, const char *key, uint64_t offset, size_t le
 	if ((uint64_t)st.st_size < offset + length)
 		return store_fail(-ENODATA, "GET %s/%s: the object has %lld bytes, wanted are %zu at %llu",
 		                  s->url, key, (long long)st.st_size, length, (unsigned long long)offset);
-	n = read_all(fd, buffer, length, offset);
+	n = read_parts(fd, parts, count, offset);
 	if (n < 0)
 		return fail(s, "GET", key, errno);
 	if ((size_t)n < length)

@@ -44,7 +44,8 @@ static int send_only(struct store *s, const struct s3_request *q, unsigned *ret_
 	return r;
 }
 
-static int s3_get(struct store *s, const char *key, uint64_t offset, size_t length, void *buffer)
+static int s3_get(struct store *s, const char *key, uint64_t offset, const struct iovec *parts, size_t count,
+                  size_t length)
 {
 	struct s3_request q = {
 		.kind = STORE_GET,
@@ -53,7 +54,8 @@ static int s3_get(struct store *s, const char *key, uint64_t offset, size_t leng
 		.query = "",
 		.ranged = true,
 		.offset = offset,
-		.into = buffer,
+		.into = parts,
+		.into_count = count,
 		.max = length,
 	};
 	unsigned attempts;
@@ -100,7 +102,7 @@ static int same_object(struct store *s, const char *key, const void *data, size_
 		return -ENOMEM;
 	for (size_t at = 0, n; at < length; at += n) {
 		n = length - at < COMPARE_BYTES ? length - at : COMPARE_BYTES;
-		r = s3_get(s, key, at, n, part);
+		r = s3_get(s, key, at, &(struct iovec){.iov_base = part, .iov_len = n}, 1, n);
 		if (r < 0)
 			return r;
 		if (memcmp(part, (const char *)data + at, n))

@@ -180,6 +180,25 @@ static bool grow(struct exchange *x, size_t length, size_t max)
 	return true;
 }
 
+/** Put these bytes where those from @p at on go. */
+static void scatter(const struct s3_http_request *r, size_t at, const char *data, size_t length)
+{
+	for (size_t i = 0; length && i < r->into_count; i++) {
+		const struct iovec *part = &r->into[i];
+		size_t n;
+
+		if (at >= part->iov_len) {
+			at -= part->iov_len;
+			continue;
+		}
+		n = part->iov_len - at < length ? part->iov_len - at : length;
+		memcpy((char *)part->iov_base + at, data, n);
+		at = 0;
+		data += n;
+		length -= n;
+	}
+}
+
 static size_t on_body(char *data, size_t one, size_t n, void *arg)
 {
 	struct exchange *x = arg;
@@ -199,7 +218,7 @@ static size_t on_body(char *data, size_t one, size_t n, void *arg)
 		keep = max - a->length; /* enough of an error to know which */
 	}
 	if (success(status) && x->request->into) {
-		memcpy((char *)x->request->into + a->length, data, keep);
+		scatter(x->request, a->length, data, keep);
 	} else {
 		if (!grow(x, a->length + keep, max)) {
 			x->no_memory = true;

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 struct s3_http; /* thread-safe */
 
@@ -20,8 +21,10 @@ struct s3_http_request {
 	struct curl_slist *headers;
 	const void *body; /* PUT only; not kept */
 	size_t body_length;
-	/* Where the body of a 2xx answer goes: into @into, else into memory of the answer's own. */
-	void *into;
+	/* Where the body of a 2xx answer goes: into @into, of max bytes, else into memory of the answer's
+	 * own. */
+	const struct iovec *into;
+	size_t into_count;
 	size_t max; /* the longest such body */
 	/* Over a new connection. On an old one that proves dead libcurl sends again by itself, unseen. */
 	bool fresh;

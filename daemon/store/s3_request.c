@@ -313,7 +313,7 @@ static void judge_checksum(const struct s3_request *r, const struct prepared *p,
 		 */
 		if (r->kind != STORE_GET || r->ranged || strlen(a->checksum_crc32c) != 8)
 			return;
-		crc32c_base64(r->into ? r->into : a->body, a->length, have);
+		crc32c_base64(a->body, a->length, have);
 	}
 	if (*a->checksum_crc32c && strcmp(a->checksum_crc32c, have))
 		say(o, -EBADMSG, true, "CRC32C is %s here, %s there", have, a->checksum_crc32c);
@@ -381,6 +381,7 @@ static struct outcome attempt(struct s3_store *s, const struct s3_request *r, co
 		.body = r->body,
 		.body_length = r->body_length,
 		.into = r->into,
+		.into_count = r->into_count,
 		.max = r->max,
 		/* A put that must not replace has to know of each attempt: the first may have put it. */
 		.fresh = r->only_new,

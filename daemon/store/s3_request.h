@@ -33,7 +33,8 @@ struct s3_request {
 	bool only_new; /* If-None-Match: * */
 	bool ranged;   /* GET only `max` bytes at `offset`, and of nothing less */
 	uint64_t offset;
-	void *into; /* as in struct s3_http_request */
+	const struct iovec *into; /* as in struct s3_http_request; ranged only */
+	size_t into_count;
 	size_t max;
 };
 

@@ -222,15 +222,29 @@ int store_put_new(struct store *s, const char *key, const void *data, size_t len
 	return put(s, key, data, length, true);
 }
 
-int store_get(struct store *s, const char *key, uint64_t offset, size_t length, void *buffer)
+int store_get_parts(struct store *s, const char *key, uint64_t offset, const struct iovec *parts,
+                    size_t count)
 {
 	int r = check_key(s, "GET", key);
+	size_t length = 0;
 
 	if (r < 0)
 		return r;
-	if (offset > INT64_MAX || length > INT64_MAX - offset)
+	if (offset > INT64_MAX)
 		return store_fail(-EINVAL, "GET %s/%s: range out of range", s->url, key);
-	return done(s, STORE_GET, s->driver->get(s, key, offset, length, buffer), length);
+	for (size_t i = 0; i < count; i++) {
+		if (parts[i].iov_len > INT64_MAX - offset - length)
+			return store_fail(-EINVAL, "GET %s/%s: range out of range", s->url, key);
+		length += parts[i].iov_len;
+	}
+	return done(s, STORE_GET, s->driver->get(s, key, offset, parts, count, length), length);
+}
+
+int store_get(struct store *s, const char *key, uint64_t offset, size_t length, void *buffer)
+{
+	const struct iovec part = {.iov_base = buffer, .iov_len = length};
+
+	return store_get_parts(s, key, offset, &part, 1);
 }
 
 int store_get_all(struct store *s, const char *key, size_t max, void **ret_data, size_t *ret_length)

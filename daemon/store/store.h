@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 struct store;
 
@@ -77,6 +78,10 @@ int store_put_new(struct store *s, const char *key, const void *data, size_t len
 /** Read exactly @p length bytes at @p offset. @return 0, or -ENODATA if the object ends before offset +
  * length. */
 int store_get(struct store *s, const char *key, uint64_t offset, size_t length, void *buffer);
+
+/** The same into @p count places, one after the other. */
+int store_get_parts(struct store *s, const char *key, uint64_t offset, const struct iovec *parts,
+                    size_t count);
 
 /** Read a whole object of at most @p max bytes (-EFBIG if larger); free *ret_data. */
 int store_get_all(struct store *s, const char *key, size_t max, void **ret_data, size_t *ret_length);

@@ -126,7 +126,7 @@ static void nonsense_is_not_written(void **state)
 static void text_that_should_be_taken_is_taken(void **state)
 {
 	/* What the refusals below differ from by one thing each. */
-	static const char text[] = TEXT("\"curvefs\"", "1", "\"" UUID "\"", "\"n\"", "4194304");
+	static const char text[] = TEXT("\"curvefs\"", "2", "\"" UUID "\"", "\"n\"", "4194304");
 	struct fixture *f = *state;
 	struct meta_volume found;
 	char *why = NULL;
@@ -141,27 +141,28 @@ static void descriptors_that_are_none_are_refused(void **state)
 	REFUSE("[1]", -EBADMSG, "not a JSON object");
 	REFUSE("{\"magic\": \"curvefs\"", -EBADMSG, "not a JSON object");
 	REFUSE("{\"magic\": \"curvefs\", \"magic\": \"curvefs\"}", -EBADMSG, "not a JSON object");
-	REFUSE(TEXT("\"other\"", "1", "\"" UUID "\"", "\"n\"", "4194304"), -EBADMSG, "magic");
+	REFUSE(TEXT("\"other\"", "2", "\"" UUID "\"", "\"n\"", "4194304"), -EBADMSG, "magic");
 	REFUSE(TEXT("\"curvefs\"", "\"1\"", "\"" UUID "\"", "\"n\"", "4194304"), -EBADMSG, "version");
 	REFUSE(TEXT("\"curvefs\"", "0", "\"" UUID "\"", "\"n\"", "4194304"), -EBADMSG, "version");
-	REFUSE(TEXT("\"curvefs\"", "1", "\"../../../../../../../../../../../etc/x\"", "\"n\"", "4194304"),
+	REFUSE(TEXT("\"curvefs\"", "2", "\"../../../../../../../../../../../etc/x\"", "\"n\"", "4194304"),
 	       -EBADMSG, "uuid");
-	REFUSE(TEXT("\"curvefs\"", "1", "17", "\"n\"", "4194304"), -EBADMSG, "uuid");
-	REFUSE(TEXT("\"curvefs\"", "1", "\"" UUID "\"", "\"a\\u0000b\"", "4194304"), -EBADMSG,
+	REFUSE(TEXT("\"curvefs\"", "2", "17", "\"n\"", "4194304"), -EBADMSG, "uuid");
+	REFUSE(TEXT("\"curvefs\"", "2", "\"" UUID "\"", "\"a\\u0000b\"", "4194304"), -EBADMSG,
 	       "not a JSON object");
-	REFUSE(TEXT("\"curvefs\"", "1", "\"" UUID "\"", "\"a\\u001bb\"", "4194304"), -EBADMSG, "name");
-	REFUSE(TEXT("\"curvefs\"", "1", "\"" UUID "\"",
+	REFUSE(TEXT("\"curvefs\"", "2", "\"" UUID "\"", "\"a\\u001bb\"", "4194304"), -EBADMSG, "name");
+	REFUSE(TEXT("\"curvefs\"", "2", "\"" UUID "\"",
 	            "\"0123456789012345678901234567890123456789012345678901234567890123\"", "4194304"),
 	       -EBADMSG, "name");
-	REFUSE(TEXT("\"curvefs\"", "1", "\"" UUID "\"", "\"n\"", "5000000"), -EBADMSG, "chunk_size");
-	REFUSE(TEXT("\"curvefs\"", "1", "\"" UUID "\"", "\"n\"", "-4194304"), -EBADMSG, "chunk_size");
-	REFUSE(TEXT("\"curvefs\"", "1", "\"" UUID "\"", "\"n\"", "134217728"), -EBADMSG, "chunk_size");
-	REFUSE(TEXT("\"curvefs\"", "1", "\"" UUID "\"", "\"n\"", "4194304.5"), -EBADMSG, "chunk_size");
+	REFUSE(TEXT("\"curvefs\"", "2", "\"" UUID "\"", "\"n\"", "5000000"), -EBADMSG, "chunk_size");
+	REFUSE(TEXT("\"curvefs\"", "2", "\"" UUID "\"", "\"n\"", "-4194304"), -EBADMSG, "chunk_size");
+	REFUSE(TEXT("\"curvefs\"", "2", "\"" UUID "\"", "\"n\"", "134217728"), -EBADMSG, "chunk_size");
+	REFUSE(TEXT("\"curvefs\"", "2", "\"" UUID "\"", "\"n\"", "4194304.5"), -EBADMSG, "chunk_size");
 }
 
-static void later_version_is_told_from_nonsense(void **state)
+static void other_versions_are_told_from_nonsense(void **state)
 {
-	REFUSE("{\"magic\": \"curvefs\", \"version\": 2, \"shards\": []}", -EPROTO, "later version");
+	REFUSE("{\"magic\": \"curvefs\", \"version\": 3, \"shards\": []}", -EPROTO, "later version");
+	REFUSE(TEXT("\"curvefs\"", "1", "\"" UUID "\"", "\"n\"", "4194304"), -EPROTO, "earlier version");
 }
 
 static void oversized_descriptor_is_refused(void **state)
@@ -183,7 +184,7 @@ int main(void)
 		with_store(nonsense_is_not_written),
 		with_store(text_that_should_be_taken_is_taken),
 		with_store(descriptors_that_are_none_are_refused),
-		with_store(later_version_is_told_from_nonsense),
+		with_store(other_versions_are_told_from_nonsense),
 		with_store(oversized_descriptor_is_refused),
 	};
 
