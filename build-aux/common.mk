@@ -3,6 +3,7 @@
 #   V=1            print whole commands
 #   SANITIZE=asan  AddressSanitizer and UBSan, built under build-asan/
 #   SANITIZE=tsan  ThreadSanitizer, built under build-tsan/
+#   SANITIZE=fuzz  what libFuzzer's targets link, by clang, built under build-fuzz/
 SHELL    := bash
 PREFIX   ?= /usr/local
 CLANG    ?= clang
@@ -30,6 +31,10 @@ LIBS     := -lrocksdb $(shell pkg-config --libs $(deps) 2>/dev/null) -lpthread
 
 san-asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 san-tsan := -fsanitize=thread -fno-omit-frame-pointer
+san-fuzz := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+ifeq ($(SANITIZE),fuzz)
+CC       := $(CLANG)
+endif
 override CFLAGS  += $(san-$(SANITIZE))
 override LDFLAGS += -pthread $(san-$(SANITIZE))
 

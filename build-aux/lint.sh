@@ -44,7 +44,7 @@ tidy() {
 shell() {
 	local file shells=() bad=0
 	while IFS= read -r -d '' file; do
-		case $(head -c 64 "$file" | head -n 1) in
+		case $(head -c 64 "$file" | tr -d '\0' | head -n 1) in
 		'#!'*sh | '# shellcheck shell='*) shells+=("$file") ;;
 		esac
 	done < <(files)

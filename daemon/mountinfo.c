@@ -6,15 +6,20 @@
 #include <stdio.h>
 #include <string.h>
 
+static bool is_octal(char c)
+{
+	return c >= '0' && c <= '7';
+}
+
 /* mountinfo writes blanks, tabs, newlines and backslashes as three octal digits. */
 static bool path_is(const char *escaped, size_t length, const char *path)
 {
 	for (size_t i = 0; i < length; path++) {
-		char c = escaped[i];
+		const char *e = escaped + i;
+		char c = *e;
 
-		if (c == '\\' && i + 3 < length) {
-			c = (char)((escaped[i + 1] - '0') << 6 | (escaped[i + 2] - '0') << 3 |
-			           (escaped[i + 3] - '0'));
+		if (c == '\\' && i + 3 < length && is_octal(e[1]) && is_octal(e[2]) && is_octal(e[3])) {
+			c = (char)((e[1] - '0') << 6 | (e[2] - '0') << 3 | (e[3] - '0'));
 			i += 4;
 		} else {
 			i++;

@@ -543,15 +543,21 @@ static void print_help(void)
 
 /* ---- the command line ---- */
 
-/* What getopt_long() answered '?' to; it left @letter 0 if @argument is a long option unknown to it. */
+/*
+ * What getopt_long() answered '?' to: @letter is 0 for an unknown long option, that of a known one which
+ * was given a value, or the unknown letter, which need not be in @argument, the last one that was finished.
+ */
 static int refuse_argument(const char *argument, int letter, char **ret_why)
 {
+	const struct spec *spec = spec_by_key(letter);
 	_cleanup_free_ char *name = NULL;
 
-	if (strncmp(argument, "--", 2) != 0)
+	if (spec)
+		return refuse(ret_why, "option --%s takes no value", spec->name);
+	if (letter > ' ' && letter <= '~')
 		return refuse(ret_why, "unknown option -%c (see --help)", letter);
-	if (letter)
-		return refuse(ret_why, "option --%s takes no value", spec_by_key(letter)->name);
+	if (letter || strncmp(argument, "--", 2) != 0)
+		return refuse(ret_why, "unknown option -\\x%02X (see --help)", letter & 0xff);
 	name = strndup(argument + 2, strcspn(argument + 2, "="));
 	if (!name)
 		return -ENOMEM;

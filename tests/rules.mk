@@ -3,6 +3,7 @@
 # Helpers: tests/harness/<name>.c               ->  an object of $(B)/libharness.a, linked into every unit
 #          tests/harness/<name>.prog.c          ->  $(B)/tests/harness/<name>, a program for the cases
 #          tests/bench/<name>.prog.c            ->  $(B)/tests/bench/<name>, one for the benchmarks
+# Fuzzers: tests/fuzz/<name>_fuzz.c         ->  $(B)/tests/fuzz/<name>_fuzz, with SANITIZE=fuzz only
 # Cases:   tests/fs/**/*.sh, found by path; tests/run-cases says what they can use.
 
 harness-src  := $(filter-out %.prog.c,$(wildcard tests/harness/*.c))
@@ -42,6 +43,26 @@ asan: ## units and whole-program cases with AddressSanitizer, leak and undefined
 	$(Q)$(MAKE) --no-print-directory SANITIZE=asan programs units-build
 	$(Q)$(MAKE) --no-print-directory SANITIZE=asan units
 	$(Q)$(MAKE) --no-print-directory SANITIZE=asan fs-test
+
+# What can meet bytes from outside; the rest needs a kernel or a user.
+fuzz-prog    := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*_fuzz.c))
+fuzz-lib-src := $(filter-out daemon/session.c daemon/kernel/load.c daemon/fs/%,$(filter-out %/main.c,$(wildcard \
+	common/*.c cache/*.c daemon/*.c daemon/*/*.c tools/args.c tools/cmd.c tools/progress.c))) daemon/fs/removed.c
+libfuzzed    := $(B)/libfuzzed.a
+$(libfuzzed): $(fuzz-lib-src:%.c=$(B)/%.o) $(B)/tests/harness/volume.o $(B)/tests/harness/tempdir.o
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+$(fuzz-prog): $(B)/%: $(B)/%.o $(libfuzzed)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ -lcmocka $(LIBS)
+.SECONDARY: $(fuzz-prog:%=%.o)
+.PHONY: fuzz fuzz-build
+fuzz-build: $(fuzz-prog)
+
+FUZZ_SECONDS ?= 60
+fuzz: ## feed random bytes to every parser, for FUZZ_SECONDS=60 in all
+	$(Q)$(MAKE) --no-print-directory SANITIZE=fuzz fuzz-build
+	$(Q)tests/fuzz/run --seconds=$(FUZZ_SECONDS) build-fuzz/tests/fuzz
 
 # The packages that the first lines of this build look for (pkg-config) may be installed only now,
 # so everything after the set-up runs in makes of its own.

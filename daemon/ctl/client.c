@@ -74,30 +74,22 @@ static int daemon_error(const json_t *error, char **ret_why)
 
 	if (number <= 0 || number > 4095)
 		number = EIO;
-	return fail(-(int)number, ret_why, "%s", message ? message : strerror((int)number));
+	return fail(-(int)number, ret_why, "%s", message && *message ? message : strerror((int)number));
 }
 
-int ctl_call(unsigned minor, json_t *request, unsigned timeout_s, ctl_progress_fn progress, void *arg,
-             json_t **ret, char **ret_why)
+/* Progress lines, then the answer. */
+static int read_answer(int fd, unsigned timeout_s, ctl_progress_fn progress, void *arg, json_t **ret,
+                       char **ret_why)
 {
 	_cleanup_(ctl_line_done) struct ctl_line line = {0};
-	_cleanup_close_ int fd = -1;
 	int timeout_ms = timeout_s > INT_MAX / 1000 ? INT_MAX : (int)timeout_s * 1000;
-	int r;
 
-	r = connect_to(minor, timeout_s, &fd);
-	if (r < 0)
-		return connect_failed(r, minor, ret_why);
 	ctl_line_init(&line, fd, ANSWER_MAX);
-	/* An answer may be there even if not all of the request was taken. */
-	r = ctl_line_write(fd, request, timeout_ms);
-	if (r < 0 && r != -EPIPE)
-		return fail(r, ret_why, "cannot ask the daemon: %s", strerror(-r));
-
 	for (;;) {
 		json_t *answer, *part;
 		size_t length;
 		char *text;
+		int r;
 
 		r = ctl_line_read(&line, timeout_ms, &text, &length);
 		if (r == -EPIPE)
@@ -127,6 +119,23 @@ int ctl_call(unsigned minor, json_t *request, unsigned timeout_s, ctl_progress_f
 		json_decref(answer);
 		return r;
 	}
+}
+
+int ctl_call(unsigned minor, json_t *request, unsigned timeout_s, ctl_progress_fn progress, void *arg,
+             json_t **ret, char **ret_why)
+{
+	_cleanup_close_ int fd = -1;
+	int timeout_ms = timeout_s > INT_MAX / 1000 ? INT_MAX : (int)timeout_s * 1000;
+	int r;
+
+	r = connect_to(minor, timeout_s, &fd);
+	if (r < 0)
+		return connect_failed(r, minor, ret_why);
+	/* An answer may be there even if not all of the request was taken. */
+	r = ctl_line_write(fd, request, timeout_ms);
+	if (r < 0 && r != -EPIPE)
+		return fail(r, ret_why, "cannot ask the daemon: %s", strerror(-r));
+	return read_answer(fd, timeout_s, progress, arg, ret, ret_why);
 }
 
 int ctl_server_pid(unsigned minor, pid_t *ret_pid)
