@@ -7,7 +7,7 @@
  * struct command; its options are a table, from which both the parser and --help are made.
  *
  * Exit status of every subcommand: 0 done; 1 it failed, or found what it looked for wrong; 2 it was
- * not understood (nothing was done).
+ * not understood (nothing was done). But fsck has those of fsck(8).
  */
 
 #include "tools/args.h"
@@ -29,7 +29,7 @@ struct command {
 };
 
 extern const struct command cmd_format, cmd_warmup, cmd_stats, cmd_status, cmd_info, cmd_doctor, cmd_maps,
-	cmd_umount;
+	cmd_umount, cmd_fsck, cmd_gc;
 
 /** Whose messages the ones below are. */
 void cmd_set_name(const char *subcommand);

@@ -8,9 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COMMANDS 8
+#define COMMANDS 10
 static const struct command *const commands[COMMANDS] = {
-	&cmd_format, &cmd_warmup, &cmd_status, &cmd_stats, &cmd_info, &cmd_maps, &cmd_doctor, &cmd_umount,
+	&cmd_format, &cmd_warmup, &cmd_status, &cmd_stats, &cmd_info,
+	&cmd_maps,   &cmd_doctor, &cmd_umount, &cmd_fsck,  &cmd_gc,
 };
 
 static void print_usage(FILE *f)

@@ -18,8 +18,8 @@ static const struct {
 	const char *name;
 	int (*run)(struct ctl_session *session, const json_t *request, json_t **ret, char **ret_why);
 } commands[] = {
-	{"stats", ctl_stats}, {"info", ctl_info},     {"warmup", ctl_warmup},
-	{"paths", ctl_paths}, {"status", ctl_status}, {"sync", ctl_sync},
+	{"stats", ctl_stats},   {"info", ctl_info}, {"warmup", ctl_warmup}, {"paths", ctl_paths},
+	{"status", ctl_status}, {"sync", ctl_sync}, {"fsck", ctl_fsck},     {"gc", ctl_gc},
 };
 
 int ctl_bad_request(char **ret_why, const char *what)

@@ -34,6 +34,8 @@ int ctl_warmup(struct ctl_session *session, const json_t *request, json_t **ret,
 int ctl_paths(struct ctl_session *session, const json_t *request, json_t **ret, char **ret_why);
 int ctl_status(struct ctl_session *session, const json_t *request, json_t **ret, char **ret_why);
 int ctl_sync(struct ctl_session *session, const json_t *request, json_t **ret, char **ret_why);
+int ctl_fsck(struct ctl_session *session, const json_t *request, json_t **ret, char **ret_why);
+int ctl_gc(struct ctl_session *session, const json_t *request, json_t **ret, char **ret_why);
 
 /** -EINVAL and "<what>" in *ret_why: a request that cannot be understood. */
 int ctl_bad_request(char **ret_why, const char *what);

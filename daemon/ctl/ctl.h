@@ -11,7 +11,7 @@
  *   /sys/fs/bpf/curvefs/<minor>/    the pinned maps
  *
  * Protocol: one JSON object a line. The client sends one request,
- *   {"cmd": "stats" | "info" | "warmup" | "paths" | "status" | "sync", ...}
+ *   {"cmd": "stats" | "info" | "warmup" | "paths" | "status" | "sync" | "fsck" | "gc", ...}
  * and gets any number of {"progress": {...}} lines, then one {"result": {...}}
  * or {"error": {"errno": N, "message": "..."}}, and the connection is closed. A request line is at
  * most 1 MiB, a client that has not said it whole after 30 s is closed, and at most 16 are served at a
@@ -26,6 +26,8 @@
  *   paths   {"inos": [N...]} -> {"paths": {"N": "a/b", ...}} (unknown ones are left out)
  *   status  -> mount.json and the state of the parts
  *   sync    -> {} when everything written is in the object store and committed
+ *   fsck    -> what fsck_report() says (fsck/report.h); progress {"phase","done","total"}
+ *   gc      {"dry_run": bool, "min_age": seconds} -> what gc_report() says; progress as fsck
  */
 
 #include <jansson.h>

@@ -135,5 +135,8 @@ static inline uint64_t data_object_bytes(uint32_t size)
 /** Store key of an object, as "data/<..>/<..>/<id>_<size>". */
 #define DATA_KEY_MAX 64
 void data_object_key(uint64_t object, uint32_t size, char ret[DATA_KEY_MAX]);
+#define DATA_KEY_PREFIX "data/"
+/** The way back; -EINVAL: no key of an object. */
+int data_object_of_key(const char *key, uint64_t *ret_object, uint32_t *ret_size);
 
 #endif

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <isa-l/crc.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 /*
@@ -18,6 +19,23 @@ void data_object_key(uint64_t object, uint32_t size, char ret[DATA_KEY_MAX])
 {
 	snprintf(ret, DATA_KEY_MAX, "data/%02x/%02x/%016" PRIx64 "_%" PRIu32, (unsigned)(object & 0xff),
 	         (unsigned)(object >> 8 & 0xff), object, size);
+}
+
+int data_object_of_key(const char *key, uint64_t *ret_object, uint32_t *ret_size)
+{
+	char again[DATA_KEY_MAX];
+	uint64_t object;
+	uint32_t size;
+
+	if (sscanf(key, DATA_KEY_PREFIX "%*2[0-9a-f]/%*2[0-9a-f]/%16" SCNx64 "_%10" SCNu32, &object, &size) !=
+	    2)
+		return -EINVAL;
+	data_object_key(object, size, again);
+	if (strcmp(key, again) != 0)
+		return -EINVAL;
+	*ret_object = object;
+	*ret_size = size;
+	return 0;
 }
 
 /* An object's own failure is this file system's, not the caller's: "no such file" would be a lie. */

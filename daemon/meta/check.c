@@ -8,37 +8,13 @@
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "daemon/meta/internal.h"
+#include "common/text.h"
+#include "daemon/meta/check_internal.h"
 #include "daemon/meta/slices.h"
 
-/* What an inode says of itself, and what was found. */
-struct seen {
-	uint64_t ino, size, parent, entries, cut_from;
-	uint64_t names_in, subdirs; /* found in the directory */
-	uint64_t found_parent;      /* directory: the one that names it */
-	uint32_t mode, nlink, xattrs;
-	uint32_t links, found_xattrs; /* dentries that lead here */
-	bool orphan, cut, target;
-};
-
-struct check {
-	struct meta_txn *t;
-	meta_problem_fn fn;
-	void *arg;
-	size_t problems;
-
-	struct seen *inodes; /* sorted: the order of the records */
-	size_t count, room;
-	uint64_t *objects; /* of the slice lists; once per slice, sorted when all are there */
-	size_t object_count, object_room;
-	size_t shared;  /* objects with a reference count */
-	uint64_t bytes; /* sum over the inodes */
-	uint64_t max_ino, max_object;
-};
-
-__attribute__((format(printf, 2, 3))) static void problem(struct check *c, const char *fmt, ...)
+void check_problem(struct check *c, const char *fmt, ...)
 {
-	char text[512];
+	char text[2048];
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -46,7 +22,18 @@ __attribute__((format(printf, 2, 3))) static void problem(struct check *c, const
 	va_end(ap);
 	c->problems++;
 	if (c->fn)
-		c->fn(text, c->arg);
+		c->fn(text, c->hooks->arg);
+}
+
+const char *check_name(const char *name)
+{
+	static _Thread_local char texts[2][4 * META_NAME_MAX + 1];
+	static _Thread_local unsigned next;
+	_cleanup_free_ char *text = text_escape(name);
+	char *ret = texts[next++ % ARRAY_SIZE(texts)];
+
+	snprintf(ret, sizeof(texts[0]), "%s", text ? text : "?");
+	return ret;
 }
 
 static int by_ino(const void *a, const void *b)
@@ -56,16 +43,9 @@ static int by_ino(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static struct seen *find(struct check *c, uint64_t ino)
+struct seen *check_find(struct check *c, uint64_t ino)
 {
 	return c->count ? bsearch(&ino, c->inodes, c->count, sizeof(*c->inodes), by_ino) : NULL;
-}
-
-static int by_number(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
 }
 
 /* ---- a function for each kind of record ---- */
@@ -76,8 +56,14 @@ static int check_inode(struct kv_slice key, struct kv_slice value, void *arg)
 	struct inode i;
 	uint64_t ino;
 
-	if (meta_key_parse_number(key, 'I', &ino) < 0 || meta_decode_inode(value, ino, &i) < 0) {
-		problem(c, "an inode record is damaged");
+	if (meta_key_parse_number(key, 'I', &ino) < 0) {
+		check_problem(c, "an inode record is damaged: it has no number");
+		fix_delete_slice(c, key);
+		return 0;
+	}
+	if (meta_decode_inode(value, ino, &i) < 0) {
+		check_problem(c, "an inode record is damaged: %" PRIu64, ino);
+		fix_delete_slice(c, key);
 		return 0;
 	}
 	if (c->count == c->room) {
@@ -94,11 +80,48 @@ static int check_inode(struct kv_slice key, struct kv_slice value, void *arg)
 	                                      .parent = i.attr.parent,
 	                                      .entries = i.entries,
 	                                      .cut_from = i.cut_from,
+	                                      .next_position = i.next_position,
 	                                      .mode = i.attr.mode,
 	                                      .nlink = i.attr.nlink,
 	                                      .xattrs = i.attr.xattrs};
 	c->bytes += inode_usage(&i);
 	c->max_ino = ino;
+	if (i.attr.version > c->max_version)
+		c->max_version = i.attr.version;
+	return 0;
+}
+
+/* Is the record by position that of @p d? 0: no. */
+static int has_place(struct check *c, uint64_t parent, const char *name, const struct dentry *d)
+{
+	struct meta_key key = meta_key_pair('R', parent, d->position);
+	_cleanup_free_ void *value = NULL;
+	struct dentry_at at;
+	size_t size;
+	int r = kv_get(c->t->kv, meta_key_slice(&key), false, &value, &size);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	return meta_decode_dentry_at((struct kv_slice){value, size}, &at) == 0 && at.ino == d->ino &&
+	       at.type == d->type && !strcmp(at.name, name);
+}
+
+/* Give a name its place in readdir back; if another name has it by now, one behind all others. */
+static int fix_place(struct check *c, struct seen *dir, const char *name, struct dentry *d)
+{
+	struct meta_key key = meta_key_pair('R', dir->ino, d->position);
+	_cleanup_free_ void *value = NULL;
+	struct dentry_at at;
+	struct dentry other;
+	size_t size;
+	int r = kv_get(c->t->kv, meta_key_slice(&key), false, &value, &size);
+
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (!r && meta_decode_dentry_at((struct kv_slice){value, size}, &at) == 0 && strcmp(at.name, name) &&
+	    txn_get_dentry(c->t, dir->ino, at.name, &other) == 0 && other.position == d->position)
+		d->position = dir->next_position++;
+	fix_put_dentry(c, dir->ino, name, d);
 	return 0;
 }
 
@@ -107,61 +130,117 @@ static int check_dentry(struct kv_slice key, struct kv_slice value, void *arg)
 	char name[META_NAME_MAX + 1];
 	struct check *c = arg;
 	struct seen *dir, *inode;
-	struct meta_key at_key;
-	_cleanup_free_ void *at_value = NULL;
-	struct dentry_at at;
 	struct dentry d;
 	uint64_t parent;
-	size_t size;
 	int r;
 
-	if (meta_key_parse_name(key, 'D', &parent, name) < 0 || meta_decode_dentry(value, &d) < 0) {
-		problem(c, "a name record is damaged");
+	if (meta_key_parse_name(key, 'D', &parent, name) < 0 || meta_decode_dentry(value, &d) < 0 ||
+	    meta_name_check(name, -EINVAL) < 0) {
+		check_problem(c, "a name record is damaged");
+		fix_delete_slice(c, key); /* its place in readdir may know more */
 		return 0;
 	}
-	dir = find(c, parent);
-	inode = find(c, d.ino);
-	if (!dir || !S_ISDIR(dir->mode) || !dir->nlink)
-		problem(c, "name %s is in %" PRIu64 ", which is not a directory", name, parent);
-	if (dir)
+	dir = check_find(c, parent);
+	inode = check_find(c, d.ino);
+	if (dir && S_ISDIR(dir->mode)) {
 		dir->names_in++;
-	if (dir && S_ISDIR(d.type))
-		dir->subdirs++;
-	if (!inode || (inode->mode & S_IFMT) != d.type) {
-		problem(c, "name %s in %" PRIu64 " leads to %" PRIu64 ", which is not of its type", name,
-		        parent, d.ino);
-	} else {
-		inode->links++;
-		inode->found_parent = parent;
+		if (S_ISDIR(d.type))
+			dir->subdirs++;
+		if (d.position > dir->last_position)
+			dir->last_position = d.position;
 	}
-
-	at_key = meta_key_pair('R', parent, d.position);
-	r = kv_get(c->t->kv, meta_key_slice(&at_key), false, &at_value, &size);
-	if (r < 0 && r != -ENOENT)
+	if (!dir || !S_ISDIR(dir->mode) || !dir->nlink)
+		check_problem(c, "name %s is in %" PRIu64 ", which is not a directory", check_name(name),
+		              parent);
+	if (!dir) {
+		fix_delete_lost(c, meta_key_name('D', parent, name), parent);
+		fix_note_lost(c, &(struct lost){.ino = parent, .names = true, .last_position = d.position});
+	} else if (!S_ISDIR(dir->mode)) {
+		fix_delete(c, meta_key_name('D', parent, name));
+		return 0;
+	}
+	if (!inode || (inode->mode & S_IFMT) != d.type || d.ino == META_ROOT_INO)
+		check_problem(c, "name %s in %" PRIu64 " leads to %" PRIu64 ", which is not of its type",
+		              check_name(name), parent, d.ino);
+	if (!inode) {
+		fix_delete_lost(c, meta_key_name('D', parent, name), d.ino);
+		fix_delete_lost(c, meta_key_pair('R', parent, d.position), d.ino);
+		fix_note_lost(c, &(struct lost){.ino = d.ino, .parent = parent});
+		return 0;
+	}
+	if (d.ino == META_ROOT_INO || (S_ISDIR(inode->mode) && inode->links)) {
+		if (d.ino != META_ROOT_INO)
+			check_problem(c, "name %s in %" PRIu64 " is another one of directory %" PRIu64,
+			              check_name(name), parent, d.ino);
+		fix_delete(c, meta_key_name('D', parent, name));
+		fix_delete(c, meta_key_pair('R', parent, d.position));
+		return 0;
+	}
+	inode->links++;
+	inode->found_parent = parent;
+	if ((inode->mode & S_IFMT) != d.type) {
+		d.type = inode->mode & S_IFMT;
+		fix_put_dentry(c, parent, name, &d);
+		return 0;
+	}
+	r = has_place(c, parent, name, &d);
+	if (r < 0)
 		return r;
-	if (r == -ENOENT || meta_decode_dentry_at((struct kv_slice){at_value, size}, &at) < 0 ||
-	    at.ino != d.ino || at.type != d.type || strcmp(at.name, name))
-		problem(c, "name %s in %" PRIu64 " is not where readdir looks for it", name, parent);
+	if (!r) {
+		check_problem(c, "name %s in %" PRIu64 " is not where readdir looks for it", check_name(name),
+		              parent);
+		return dir ? fix_place(c, dir, name, &d) : 0;
+	}
 	return 0;
+}
+
+/* May an inode have one name more? */
+static bool lacks_name(const struct seen *inode)
+{
+	return inode->ino != META_ROOT_INO && inode->links < (S_ISDIR(inode->mode) ? 1 : inode->nlink);
 }
 
 static int check_dentry_at(struct kv_slice key, struct kv_slice value, void *arg)
 {
 	struct check *c = arg;
+	struct seen *dir, *inode;
 	struct dentry_at at;
 	struct dentry d;
 	uint64_t parent, position;
 	int r;
 
-	if (meta_key_parse_pair(key, 'R', &parent, &position) < 0 || meta_decode_dentry_at(value, &at) < 0) {
-		problem(c, "a position record is damaged");
+	if (meta_key_parse_pair(key, 'R', &parent, &position) < 0 || meta_decode_dentry_at(value, &at) < 0 ||
+	    position < META_POSITION_FIRST || position > INT64_MAX || meta_name_check(at.name, -EINVAL) < 0) {
+		check_problem(c, "a position record is damaged");
+		fix_delete_slice(c, key); /* its name brings it back */
 		return 0;
 	}
 	r = txn_get_dentry(c->t, parent, at.name, &d);
 	if (r < 0 && r != -ENOENT && r != -EBADMSG)
 		return r;
-	if (r < 0 || d.position != position)
-		problem(c, "readdir of %" PRIu64 " meets %s, which lookup does not", parent, at.name);
+	if (!r && d.position == position)
+		return 0;
+	check_problem(c, "readdir of %" PRIu64 " meets %s, which lookup does not", parent,
+	              check_name(at.name));
+	dir = check_find(c, parent);
+	inode = check_find(c, at.ino);
+	if (r < 0 && (!dir || S_ISDIR(dir->mode)) && inode && lacks_name(inode)) {
+		d = (struct dentry){.ino = at.ino, .type = inode->mode & S_IFMT, .position = position};
+		inode->links++; /* it has it, so to speak */
+		inode->found_parent = parent;
+		if (dir) {
+			dir->names_in++;
+			dir->subdirs += S_ISDIR(inode->mode);
+			if (position > dir->last_position)
+				dir->last_position = position;
+		} else {
+			fix_note_lost(
+				c, &(struct lost){.ino = parent, .names = true, .last_position = position});
+		}
+		fix_put_dentry(c, parent, at.name, &d);
+	} else {
+		fix_delete_slice(c, key);
+	}
 	return 0;
 }
 
@@ -172,10 +251,12 @@ static int check_orphan(struct kv_slice key, struct kv_slice value, void *arg)
 	uint64_t ino;
 
 	(void)value;
-	if (meta_key_parse_number(key, 'O', &ino) < 0 || !(inode = find(c, ino)))
-		problem(c, "an orphan has no inode");
-	else
+	if (meta_key_parse_number(key, 'O', &ino) < 0 || !(inode = check_find(c, ino))) {
+		check_problem(c, "an orphan has no inode");
+		fix_delete_slice(c, key);
+	} else {
 		inode->orphan = true;
+	}
 	return 0;
 }
 
@@ -186,10 +267,12 @@ static int check_cut(struct kv_slice key, struct kv_slice value, void *arg)
 	uint64_t ino;
 
 	(void)value;
-	if (meta_key_parse_number(key, 'T', &ino) < 0 || !(inode = find(c, ino)))
-		problem(c, "a truncation under way has no inode");
-	else
+	if (meta_key_parse_number(key, 'T', &ino) < 0 || !(inode = check_find(c, ino))) {
+		check_problem(c, "a truncation under way has no inode");
+		fix_delete_slice(c, key);
+	} else {
 		inode->cut = true;
+	}
 	return 0;
 }
 
@@ -198,32 +281,139 @@ static int check_target(struct kv_slice key, struct kv_slice value, void *arg)
 	_cleanup_free_ void *target = NULL;
 	struct check *c = arg;
 	struct seen *inode;
+	struct inode i;
 	uint64_t ino;
-	size_t size;
+	size_t size = 0;
+	bool sound;
+	int r;
 
-	if (meta_key_parse_number(key, 'S', &ino) < 0 || !(inode = find(c, ino)) || !S_ISLNK(inode->mode)) {
-		problem(c, "a symlink's target has no symlink");
+	if (meta_key_parse_number(key, 'S', &ino) < 0) {
+		check_problem(c, "a symlink's target has no symlink");
+		fix_delete_slice(c, key);
 		return 0;
 	}
-	if (meta_decode_bytes(value, &target, &size) < 0 || size != inode->size || memchr(target, 0, size))
-		problem(c, "the target of symlink %" PRIu64 " is damaged", ino);
+	r = meta_decode_bytes(value, &target, &size);
+	if (r == -ENOMEM)
+		return r;
+	sound = !r && size && size <= META_SYMLINK_MAX && !memchr(target, 0, size);
+	inode = check_find(c, ino);
+	if (!inode || !S_ISLNK(inode->mode)) {
+		check_problem(c, "a symlink's target has no symlink: %" PRIu64, ino);
+		fix_delete_lost(c, meta_key_number('S', ino), ino);
+		if (!inode && sound)
+			fix_note_lost(c, &(struct lost){.ino = ino, .target = true, .size = size});
+		return 0;
+	}
 	inode->target = true;
+	if (!sound || size != inode->size) {
+		check_problem(c, "the target of symlink %" PRIu64 " is damaged", ino);
+		if (sound && txn_get_inode(c->t, ino, false, &i) == 0) {
+			i.attr.size = size;
+			fix_put_inode(c, &i);
+		}
+	}
 	return 0;
 }
 
 static int check_xattr(struct kv_slice key, struct kv_slice value, void *arg)
 {
 	char name[META_XATTR_NAME_MAX + 1];
+	_cleanup_free_ void *bytes = NULL;
 	struct check *c = arg;
 	struct seen *inode;
 	uint64_t ino;
+	size_t size;
+	int r;
 
-	(void)value;
-	if (meta_key_parse_name(key, 'X', &ino, name) < 0 || !(inode = find(c, ino)))
-		problem(c, "an extended attribute has no inode");
-	else
-		inode->found_xattrs++;
+	if (meta_key_parse_name(key, 'X', &ino, name) < 0) {
+		check_problem(c, "an extended attribute has no inode");
+		fix_delete_slice(c, key);
+		return 0;
+	}
+	inode = check_find(c, ino);
+	if (!inode) {
+		check_problem(c, "an extended attribute has no inode: %s of %" PRIu64, check_name(name), ino);
+		fix_delete_lost(c, meta_key_name('X', ino, name), ino);
+		return 0;
+	}
+	inode->found_xattrs++;
+	r = meta_decode_bytes(value, &bytes, &size);
+	if (r == -ENOMEM)
+		return r;
+	/* Not taken away: without it more might be allowed. Whoever reads it gets an error. */
+	if (r < 0)
+		check_problem(c, "the extended attribute %s of %" PRIu64 " is damaged", check_name(name),
+		              ino);
 	return 0;
+}
+
+static int by_object(const void *a, const void *b)
+{
+	uint64_t x = ((const struct meta_slice *)a)->object, y = ((const struct meta_slice *)b)->object;
+
+	return x < y ? -1 : x > y;
+}
+
+/* " (dir/name)", or nothing if too many were asked for. */
+static char *path_text(struct check *c, uint64_t ino)
+{
+	_cleanup_free_ char *path = NULL, *text = NULL;
+	char *ret = NULL;
+
+	if (c->paths_left && c->paths_left-- && meta_find_path(c->t->m, ino, &path) == 0)
+		text = text_escape(path);
+	if (text && asprintf(&ret, " (%s)", text) < 0)
+		ret = NULL;
+	return ret;
+}
+
+static int add_objects(struct check *c, uint64_t ino, struct meta_slices *list)
+{
+	if (list->count)
+		qsort(list->slices, list->count, sizeof(*list->slices), by_object);
+	for (size_t i = 0; i < list->count; i++) {
+		const struct meta_slice *s = &list->slices[i];
+
+		if (i && s->object == s[-1].object) {
+			c->objects[c->object_count - 1].refs++;
+			if (s->size != s[-1].size)
+				check_problem(c, "object %" PRIu64 " is said to be of two sizes", s->object);
+			continue;
+		}
+		if (c->object_count == c->object_room) {
+			size_t room = c->object_room ? 2 * c->object_room : 1024;
+			struct meta_object *bigger = reallocarray(c->objects, room, sizeof(*bigger));
+
+			if (!bigger)
+				return -ENOMEM;
+			c->objects = bigger;
+			c->object_room = room;
+		}
+		c->objects[c->object_count++] =
+			(struct meta_object){.object = s->object, .ino = ino, .size = s->size, .refs = 1};
+		if (s->object > c->max_object)
+			c->max_object = s->object;
+	}
+	return 0;
+}
+
+/* Take away what lies behind the end: it would come to light when the file grows. */
+static int fix_end(struct check *c, uint64_t ino, uint64_t chunk, struct meta_slices *list, uint64_t size)
+{
+	uint64_t start = chunk * c->t->m->volume.chunk_size;
+	_cleanup_free_ void *value = NULL;
+	size_t length;
+	int r;
+
+	meta_slices_truncate(list, size > start ? size - start : 0);
+	if (!list->count) {
+		fix_delete(c, meta_key_pair('C', ino, chunk));
+		return 0;
+	}
+	r = meta_encode_slices(list, &value, &length);
+	if (!r)
+		fix_put(c, meta_key_pair('C', ino, chunk), value, length);
+	return r;
 }
 
 static int check_chunk(struct kv_slice key, struct kv_slice value, void *arg)
@@ -232,189 +422,197 @@ static int check_chunk(struct kv_slice key, struct kv_slice value, void *arg)
 	struct check *c = arg;
 	const struct meta_slice *last;
 	struct seen *inode;
-	uint64_t ino, chunk, end;
+	uint64_t ino, chunk, in_chunk, end;
+	int r;
 
-	if (meta_key_parse_pair(key, 'C', &ino, &chunk) < 0 || meta_decode_slices(value, &list) < 0) {
-		problem(c, "a slice list is damaged");
+	if (meta_key_parse_pair(key, 'C', &ino, &chunk) < 0) {
+		check_problem(c, "a slice list is damaged: it is of no file");
+		fix_delete_slice(c, key);
 		return 0;
 	}
-	inode = find(c, ino);
-	last = &list.slices[list.count - 1];
-	end = chunk * c->t->m->volume.chunk_size + last->pos + last->length;
-	if (!inode || !S_ISREG(inode->mode))
-		problem(c, "chunk %" PRIu64 " of %" PRIu64 " belongs to no file", chunk, ino);
-	else if (last->pos + last->length > c->t->m->volume.chunk_size ||
-	         (end > inode->size && chunk < inode->cut_from && inode->nlink))
-		problem(c, "file %" PRIu64 " has data behind its end", ino);
+	inode = check_find(c, ino);
+	r = meta_decode_slices(value, &list);
+	if (r == -ENOMEM)
+		return r;
+	last = r < 0 ? NULL : &list.slices[list.count - 1];
+	in_chunk = last ? (uint64_t)last->pos + last->length : 0;
+	if (!last || in_chunk > c->t->m->volume.chunk_size ||
+	    chunk > META_SIZE_MAX / c->t->m->volume.chunk_size) {
+		_cleanup_free_ char *path = path_text(c, ino);
 
-	for (size_t i = 0; i < list.count; i++) {
-		if (c->object_count == c->object_room) {
-			size_t room = c->object_room ? 2 * c->object_room : 1024;
-			uint64_t *bigger = reallocarray(c->objects, room, sizeof(*bigger));
-
-			if (!bigger)
-				return -ENOMEM;
-			c->objects = bigger;
-			c->object_room = room;
-		}
-		c->objects[c->object_count++] = list.slices[i].object;
-		if (list.slices[i].object > c->max_object)
-			c->max_object = list.slices[i].object;
+		check_problem(c,
+		              "a slice list is damaged: what chunk %" PRIu64 " of file %" PRIu64
+		              "%s held is lost",
+		              chunk, ino, path ? path : "");
+		if (!inode || !S_ISREG(inode->mode))
+			fix_delete_slice(c, key);
+		return 0;
 	}
-	return 0;
+	end = chunk * c->t->m->volume.chunk_size + in_chunk;
+	if (!inode || !S_ISREG(inode->mode)) {
+		check_problem(c, "chunk %" PRIu64 " of %" PRIu64 " belongs to no file", chunk, ino);
+		fix_delete_lost(c, meta_key_pair('C', ino, chunk), ino);
+		if (!inode)
+			fix_note_lost(c, &(struct lost){.ino = ino, .data = true, .size = end});
+	} else if (end > inode->size && chunk < inode->cut_from && inode->nlink) {
+		check_problem(c, "file %" PRIu64 " has data behind its end", ino);
+		if (c->repair)
+			r = fix_end(c, ino, chunk, &list, inode->size);
+		if (r < 0)
+			return r;
+	}
+	return add_objects(c, ino, &list);
 }
 
-/* How many slices name an object. */
-static uint64_t references(const struct check *c, uint64_t object)
+/* ---- objects ---- */
+
+static int by_number(const void *a, const void *b)
 {
-	size_t low = 0, high = c->object_count, first;
+	uint64_t x = ((const struct meta_object *)a)->object, y = ((const struct meta_object *)b)->object;
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
+	return x < y ? -1 : x > y;
+}
 
-		if (c->objects[mid] < object)
-			low = mid + 1;
-		else
-			high = mid;
+/* All slice lists have been seen: one entry for each object. */
+static void merge_objects(struct check *c)
+{
+	size_t n = 0;
+
+	if (!c->object_count)
+		return;
+	qsort(c->objects, c->object_count, sizeof(*c->objects), by_number);
+	for (size_t i = 1; i < c->object_count; i++) {
+		if (c->objects[i].object != c->objects[n].object) {
+			c->objects[++n] = c->objects[i];
+			continue;
+		}
+		if (c->objects[i].size != c->objects[n].size)
+			check_problem(c, "object %" PRIu64 " is said to be of two sizes",
+			              c->objects[i].object);
+		c->objects[n].refs += c->objects[i].refs;
 	}
-	first = low;
-	while (low < c->object_count && c->objects[low] == object)
-		low++;
-	return low - first;
+	c->object_count = n + 1;
+}
+
+struct meta_object *meta_find_object(const struct meta_objects *objects, uint64_t object)
+{
+	struct meta_object key = {.object = object};
+
+	return objects->count ? bsearch(&key, objects->list, objects->count, sizeof(key), by_number) : NULL;
+}
+
+struct object_scan {
+	struct check *c;
+	struct meta_objects in_use;
+};
+
+static void fix_references(struct check *c, const struct meta_object *o)
+{
+	unsigned char value[META_VALUE_MAX];
+
+	if (o->refs > 1)
+		fix_put(c, meta_key_number('K', o->object), value,
+		        meta_encode_references(o->refs - 1, value));
+	else
+		fix_delete(c, meta_key_number('K', o->object));
 }
 
 static int check_references(struct kv_slice key, struct kv_slice value, void *arg)
 {
-	struct check *c = arg;
-	uint64_t object, more, found;
+	struct object_scan *scan = arg;
+	struct check *c = scan->c;
+	struct meta_object *o;
+	uint64_t object, more;
 
 	if (meta_key_parse_number(key, 'K', &object) < 0 || meta_decode_references(value, &more) < 0) {
-		problem(c, "a reference count is damaged");
+		check_problem(c, "a reference count is damaged");
+		fix_delete_slice(c, key);
 		return 0;
 	}
-	c->shared++;
-	found = references(c, object);
-	if (found != more + 1)
-		problem(c, "object %" PRIu64 " has %" PRIu64 " references and counts %" PRIu64, object, found,
-		        more + 1);
+	o = meta_find_object(&scan->in_use, object);
+	if (o)
+		o->seen = true;
+	if (!o || o->refs != more + 1) {
+		check_problem(c, "object %" PRIu64 " has %u references and counts %" PRIu64, object,
+		              o ? o->refs : 0, more + 1);
+		if (o)
+			fix_references(c, o);
+		else
+			fix_delete_slice(c, key);
+	}
 	return 0;
 }
 
 static int check_garbage(struct kv_slice key, struct kv_slice value, void *arg)
 {
-	struct check *c = arg;
+	struct object_scan *scan = arg;
+	struct check *c = scan->c;
+	struct meta_slice slice = {};
+	struct meta_slices one = {&slice, 1};
 	uint64_t object;
 	uint32_t size;
-
-	if (meta_key_parse_number(key, 'G', &object) < 0 || meta_decode_garbage(value, &size) < 0) {
-		problem(c, "a garbage record is damaged");
-		return 0;
-	}
-	if (c->object_count && bsearch(&object, c->objects, c->object_count, sizeof(*c->objects), by_number))
-		problem(c, "object %" PRIu64 " is in use and in the garbage", object);
-	if (object > c->max_object)
-		c->max_object = object;
-	return 0;
-}
-
-/* ---- what the records add up to ---- */
-
-static void check_sums_of(struct check *c, const struct seen *i)
-{
-	bool root = i->ino == META_ROOT_INO;
-
-	if (S_ISDIR(i->mode)) {
-		if (i->nlink && i->nlink != 2 + i->subdirs)
-			problem(c, "directory %" PRIu64 " has nlink %u and %" PRIu64 " subdirectories",
-			        i->ino, i->nlink, i->subdirs);
-		if (i->links != (i->nlink && !root))
-			problem(c, "directory %" PRIu64 " has %u names", i->ino, i->links);
-		if (i->nlink && !root && i->parent != i->found_parent)
-			problem(c, "directory %" PRIu64 " is in %" PRIu64 " and believes in %" PRIu64, i->ino,
-			        i->found_parent, i->parent);
-		if (i->entries != i->names_in)
-			problem(c, "directory %" PRIu64 " has %" PRIu64 " names and counts %" PRIu64, i->ino,
-			        i->names_in, i->entries);
-	} else if (i->links != i->nlink) {
-		problem(c, "inode %" PRIu64 " has nlink %u and %u names", i->ino, i->nlink, i->links);
-	}
-	if (i->orphan != !i->nlink)
-		problem(c, "inode %" PRIu64 " has nlink %u and is %san orphan", i->ino, i->nlink,
-		        i->orphan ? "" : "not ");
-	if (i->cut != (i->cut_from != META_CUT_NONE))
-		problem(c, "inode %" PRIu64 " disagrees on a truncation under way", i->ino);
-	if (S_ISLNK(i->mode) && !i->target)
-		problem(c, "symlink %" PRIu64 " has no target", i->ino);
-	if (i->xattrs != i->found_xattrs)
-		problem(c, "inode %" PRIu64 " has %u extended attributes and counts %u", i->ino,
-		        i->found_xattrs, i->xattrs);
-}
-
-/* A directory that is not below the root is in a loop: each has one parent, and is named there. */
-static void check_ways_to_root(struct check *c)
-{
-	for (size_t n = 0; n < c->count; n++) {
-		const struct seen *dir = &c->inodes[n];
-		size_t steps = 0;
-
-		if (!S_ISDIR(dir->mode) || !dir->nlink)
-			continue;
-		while (dir && dir->ino != META_ROOT_INO && steps++ < c->count)
-			dir = find(c, dir->parent);
-		if (!dir || dir->ino != META_ROOT_INO)
-			problem(c, "directory %" PRIu64 " is not below the root", c->inodes[n].ino);
-	}
-}
-
-static int read_counter(struct check *c, char which, bool encoded, uint64_t *ret)
-{
-	struct meta_key key = meta_key_counter(which);
-	_cleanup_free_ void *value = NULL;
-	struct kv_slice slice;
-	size_t size;
 	int r;
 
-	r = kv_get(c->t->kv, meta_key_slice(&key), false, &value, &size);
-	if (r == -ENOENT && !encoded) {
-		*ret = 0;
+	if (meta_key_parse_number(key, 'G', &object) < 0 || meta_decode_garbage(value, &size) < 0) {
+		check_problem(c, "a garbage record is damaged");
+		fix_delete_slice(c, key); /* the object is found by `curvefs gc` */
 		return 0;
 	}
-	slice = (struct kv_slice){value, size};
-	if (r == -ENOENT ||
-	    (!r && (encoded ? meta_decode_number(slice, ret) : meta_decode_counter(slice, ret)))) {
-		problem(c, "counter %c is damaged", which);
-		*ret = UINT64_MAX;
+	scan->in_use.list = c->objects; /* may have moved */
+	if (meta_find_object(&scan->in_use, object)) {
+		check_problem(c, "object %" PRIu64 " is in use and in the garbage", object);
+		fix_delete_slice(c, key);
 		return 0;
 	}
+	slice.object = object;
+	slice.size = size;
+	r = add_objects(c, 0, &one);
+	if (!r)
+		c->objects[c->object_count - 1].refs = 0;
 	return r;
 }
 
-static int check_counters(struct check *c)
+static int check_objects(struct check *c)
 {
-	uint64_t bytes, inodes, next_ino, next_object;
+	struct kv_slice counts = {"K", 1}, garbage = {"G", 1};
+	struct object_scan scan = {.c = c};
 	int r;
 
-	r = read_counter(c, 'b', false, &bytes);
-	if (!r)
-		r = read_counter(c, 'n', false, &inodes);
-	if (!r)
-		r = read_counter(c, 'i', true, &next_ino);
-	if (!r)
-		r = read_counter(c, 'o', true, &next_object);
+	merge_objects(c);
+	scan.in_use = (struct meta_objects){c->objects, c->object_count};
+	r = kv_scan(c->t->kv, counts, counts, check_references, &scan);
 	if (r < 0)
 		return r;
-	if (bytes != c->bytes)
-		problem(c, "%" PRIu64 " bytes are used and %" PRIu64 " counted", c->bytes, bytes);
-	if (inodes != c->count)
-		problem(c, "%zu inodes are there and %" PRIu64 " counted", c->count, inodes);
-	if (c->max_ino >= next_ino)
-		problem(c, "inode number %" PRIu64 " is in use and not reserved", c->max_ino);
-	if (c->max_object >= next_object)
-		problem(c, "object %" PRIu64 " is in use and not reserved", c->max_object);
-	return 0;
+	for (size_t i = 0; i < c->object_count; i++) {
+		if (c->objects[i].refs > 1 && !c->objects[i].seen) {
+			check_problem(c, "object %" PRIu64 " has %u references, which are not counted",
+			              c->objects[i].object, c->objects[i].refs);
+			fix_references(c, &c->objects[i]);
+		}
+		c->objects[i].seen = false;
+	}
+	r = kv_scan(c->t->kv, garbage, garbage, check_garbage, &scan);
+	if (!r && c->object_count)
+		qsort(c->objects, c->object_count, sizeof(*c->objects), by_number);
+	return r;
 }
 
-static int check_all(struct meta_txn *t, void *arg)
+struct walk {
+	struct check *c;
+	kv_scan_fn fn;
+};
+
+static int check_one(struct kv_slice key, struct kv_slice value, void *arg)
+{
+	struct walk *w = arg;
+	const struct meta_check_hooks *hooks = w->c->hooks;
+
+	if (++w->c->records % 4096 == 0 && hooks->progress && !hooks->progress(w->c->records, hooks->arg))
+		return -ECANCELED;
+	return w->fn(key, value, w->c);
+}
+
+int check_records(struct check *c)
 {
 	static const struct {
 		char kind;
@@ -423,46 +621,55 @@ static int check_all(struct meta_txn *t, void *arg)
 		{'I', check_inode}, {'D', check_dentry}, {'R', check_dentry_at}, {'O', check_orphan},
 		{'T', check_cut},   {'S', check_target}, {'X', check_xattr},     {'C', check_chunk},
 	};
-	struct check *c = arg;
-	struct kv_slice counts = {"K", 1}, prefix = {"G", 1};
-	size_t shared = 0;
-	int r;
 
-	c->t = t;
 	for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
 		struct kv_slice kind = {&records[i].kind, 1};
+		struct walk walk = {c, records[i].fn};
+		int r = kv_scan(c->t->kv, kind, kind, check_one, &walk);
 
-		r = kv_scan(t->kv, kind, kind, records[i].fn, c);
 		if (r < 0)
 			return r;
 	}
-	if (c->object_count)
-		qsort(c->objects, c->object_count, sizeof(*c->objects), by_number);
-	for (size_t i = 1; i < c->object_count; i++)
-		shared +=
-			c->objects[i] == c->objects[i - 1] && (i == 1 || c->objects[i] != c->objects[i - 2]);
-	r = kv_scan(t->kv, counts, counts, check_references, c);
-	if (r < 0)
-		return r;
-	if (shared > c->shared)
-		problem(c, "%zu objects with several references are not counted", shared - c->shared);
-	r = kv_scan(t->kv, prefix, prefix, check_garbage, c);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < c->count; i++)
-		check_sums_of(c, &c->inodes[i]);
-	check_ways_to_root(c);
-	return check_counters(c);
+	if (!check_find(c, META_ROOT_INO)) {
+		check_problem(c, "there is no root directory");
+		fix_note_lost(c,
+		              &(struct lost){.ino = META_ROOT_INO, .names = true, .parent = META_ROOT_INO});
+	}
+	return check_objects(c);
 }
 
-int meta_check(struct meta *m, meta_problem_fn fn, void *arg, size_t *ret_problems)
-{
-	struct check c = {.fn = fn, .arg = arg};
-	int r = meta_run_read(m, check_all, &c);
+/* ---- objects alone ---- */
 
-	free(c.inodes);
-	free(c.objects);
+static int list_chunk(struct kv_slice key, struct kv_slice value, void *arg)
+{
+	_cleanup_slices_ struct meta_slices list = {};
+	uint64_t ino, chunk;
+	int r = meta_key_parse_pair(key, 'C', &ino, &chunk);
+
 	if (!r)
-		*ret_problems = c.problems;
+		r = meta_decode_slices(value, &list);
+	return r < 0 ? r : add_objects(arg, ino, &list);
+}
+
+static int list_objects(struct meta_txn *t, void *arg)
+{
+	struct kv_slice chunks = {"C", 1};
+	struct check *c = arg;
+	int r;
+
+	c->t = t;
+	r = kv_scan(t->kv, chunks, chunks, list_chunk, c);
+	return r < 0 ? r : check_objects(c);
+}
+
+int meta_list_objects(struct meta *m, struct meta_objects *ret)
+{
+	struct meta_check_hooks hooks = {};
+	struct check c = {.hooks = &hooks};
+	int r = meta_run_read(m, list_objects, &c);
+
+	if (!r)
+		*ret = (struct meta_objects){TAKE_PTR(c.objects), c.object_count};
+	check_free(&c);
 	return r;
 }

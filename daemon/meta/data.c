@@ -107,12 +107,14 @@ static int drop_collect(struct kv_slice key, struct kv_slice value, void *arg)
 	r = meta_key_parse_pair(key, 'C', &ino, &chunks[drop->chunk_count]);
 	if (!r)
 		r = meta_decode_chunk(drop->t->m, value, &list);
-	if (r < 0 || !list.count)
+	/* What nobody can read is dropped all the same; its objects are left for `curvefs gc`. */
+	if (r < 0 && r != -EBADMSG)
 		return r;
-	more = reallocarray(drop->slices, drop->slice_count + list.count, sizeof(*more));
+	more = reallocarray(drop->slices, drop->slice_count + list.count + 1, sizeof(*more));
 	if (!more)
 		return -ENOMEM;
-	memcpy(more + drop->slice_count, list.slices, list.count * sizeof(*more));
+	if (list.count)
+		memcpy(more + drop->slice_count, list.slices, list.count * sizeof(*more));
 	drop->slices = more;
 	drop->slice_count += list.count;
 	drop->chunk_count++;

@@ -15,6 +15,8 @@
 
 #include "daemon/meta/codec.h"
 
+enum { META_EPOCH_SHIFT = 40 }; /* data versions that one open has, per inode */
+
 /* Ids handed out from memory; `end` and what follows it is not yet reserved on disk. */
 struct id_range {
 	char counter; /* the key: 'N' and this */
@@ -29,6 +31,8 @@ struct meta {
 	 * up, one lost in a power failure would be given again to other bytes, and a cache that survived
 	 * would serve the lost ones. */
 	uint64_t version_floor;
+
+	uint64_t first_object; /* the first that this open can have given */
 
 	pthread_mutex_t id_lock;
 	struct id_range inos, objects; /* protected by id_lock */

@@ -194,6 +194,8 @@ int meta_removexattr(struct meta *m, uint64_t ino, const char *name, struct meta
 
 /** A new object id (never used again, also after a crash; handed out from a reserved range). */
 int meta_new_object(struct meta *m, uint64_t *ret_id);
+/** Smaller ones were not given since this open. */
+uint64_t meta_first_object(const struct meta *m);
 
 /**
  * The slices of one chunk (index = offset / chunk_size), sorted by position, without overlap and zero slices.

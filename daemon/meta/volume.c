@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The life of a volume's metadata: format, open, close; usage; the numbers that are never used twice. */
+#include "daemon/meta/check.h"
 #include "daemon/meta/internal.h"
 
 #include <errno.h>
@@ -10,8 +11,7 @@
 #include "common/log.h"
 
 enum {
-	ID_RANGE = 1024, /* numbers reserved at a time */
-	EPOCH_SHIFT = 40 /* data versions that one open has, per inode */
+	ID_RANGE = 1024 /* numbers reserved at a time */
 };
 
 static int fail(char **ret_why, int r, const char *dir, const char *why)
@@ -134,7 +134,7 @@ int meta_format(const char *dir, const struct meta_volume *volume, char **ret_wh
 /* Count the open, and read what is kept in memory. */
 static int load(struct meta *m)
 {
-	uint64_t epoch, bytes, inodes;
+	uint64_t epoch, bytes, inodes, object;
 	struct meta_txn t = {.m = m};
 	struct inode root;
 	int r;
@@ -150,10 +150,12 @@ static int load(struct meta *m)
 	if (!r)
 		r = get_usage(t.kv, 'n', &inodes);
 	if (!r)
+		r = get_number(t.kv, 'o', false, &object);
+	if (!r)
 		r = get_number(t.kv, 'e', true, &epoch);
 	if (r == -ENOENT && m->volume.chunk_size)
 		r = -EBADMSG; /* there is a volume, but not all of it */
-	if (!r && epoch >= UINT64_MAX >> EPOCH_SHIFT)
+	if (!r && epoch >= UINT64_MAX >> META_EPOCH_SHIFT)
 		r = -EOVERFLOW;
 	if (!r)
 		r = put_number(t.kv, 'e', epoch + 1);
@@ -161,7 +163,8 @@ static int load(struct meta *m)
 		kv_rollback(t.kv);
 		return r;
 	}
-	m->version_floor = (epoch + 1) << EPOCH_SHIFT;
+	m->version_floor = (epoch + 1) << META_EPOCH_SHIFT;
+	m->first_object = object;
 	m->inos.counter = 'i';
 	m->objects.counter = 'o';
 	m->bytes = bytes;
@@ -193,7 +196,7 @@ static int finish_cuts(struct meta *m)
 	return r;
 }
 
-int meta_open(const char *dir, struct meta **ret, char **ret_why)
+static int open_with(const char *dir, int (*load_it)(struct meta *m), struct meta **ret, char **ret_why)
 {
 	struct meta *m = calloc(1, sizeof(*m));
 	int r;
@@ -206,9 +209,7 @@ int meta_open(const char *dir, struct meta **ret, char **ret_why)
 		meta_close(m);
 		return r;
 	}
-	r = load(m);
-	if (!r)
-		r = finish_cuts(m);
+	r = load_it(m);
 	if (r < 0) {
 		meta_close(m);
 		return fail(ret_why, r, dir,
@@ -221,6 +222,18 @@ int meta_open(const char *dir, struct meta **ret, char **ret_why)
 	return 0;
 }
 
+static int load_and_finish_cuts(struct meta *m)
+{
+	int r = load(m);
+
+	return r < 0 ? r : finish_cuts(m);
+}
+
+int meta_open(const char *dir, struct meta **ret, char **ret_why)
+{
+	return open_with(dir, load_and_finish_cuts, ret, ret_why);
+}
+
 void meta_close(struct meta *m)
 {
 	if (!m)
@@ -230,6 +243,34 @@ void meta_close(struct meta *m)
 	kv_close(m->kv);
 	pthread_mutex_destroy(&m->id_lock);
 	free(m);
+}
+
+/* What has to be there for anything to be checked. */
+static int load_to_repair(struct meta *m)
+{
+	struct kv_txn *txn;
+	uint64_t epoch;
+	int r = kv_begin_read(m->kv, &txn);
+
+	if (r < 0)
+		return r;
+	r = get_volume(txn, &m->volume);
+	if (!r && get_number(txn, 'e', false, &epoch) == 0 && epoch < UINT64_MAX >> META_EPOCH_SHIFT)
+		m->version_floor = (epoch + 1) << META_EPOCH_SHIFT;
+	kv_rollback(txn);
+	m->inos.counter = 'i';
+	m->objects.counter = 'o';
+	return r;
+}
+
+int meta_open_to_repair(const char *dir, struct meta **ret, char **ret_why)
+{
+	return open_with(dir, load_to_repair, ret, ret_why);
+}
+
+uint64_t meta_first_object(const struct meta *m)
+{
+	return m->first_object;
 }
 
 const struct meta_volume *meta_volume(const struct meta *m)

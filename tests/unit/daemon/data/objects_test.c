@@ -155,6 +155,27 @@ static void a_bit_that_fell_over_on_the_way_is_fetched_again(void **state)
 	one_free(&one);
 }
 
+static void a_key_leads_back_to_its_object(void **state)
+{
+	static const char *const bad[] = {"data/34/12/0000000000001234_4194304x",
+	                                  "data/34/13/0000000000001234_4194304",
+	                                  "data/34/12/1234_4194304",
+	                                  "data/34/12/0000000000001234",
+	                                  "data/34/12/0000000000001234_4294967296",
+	                                  "curvefs.json",
+	                                  ""};
+	uint64_t object = 0;
+	uint32_t size = 0;
+
+	(void)state;
+	assert_int_equal(data_object_of_key("data/34/12/0000000000001234_4194304", &object, &size), 0);
+	assert_true(object == 0x1234 && size == 4194304);
+	assert_int_equal(data_object_of_key("data/ff/ff/ffffffffffffffff_4294967295", &object, &size), 0);
+	assert_true(object == UINT64_MAX && size == UINT32_MAX);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(data_object_of_key(bad[i], &object, &size), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +188,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_short_or_swapped_object_is_an_error, setup_none, teardown),
 		cmocka_unit_test_setup_teardown(a_bit_that_fell_over_on_the_way_is_fetched_again,
 	                                        setup_faults, teardown),
+		cmocka_unit_test(a_key_leads_back_to_its_object),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

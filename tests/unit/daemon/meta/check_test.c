@@ -122,7 +122,23 @@ static void wrong_directories_are_noticed(void **state)
 	sub.attr.parent = s.dir;
 	assert_noticed(f, (struct damage){.inode = &sub}, "");
 	dir.attr.parent = s.sub;
-	assert_noticed(f, (struct damage){.inode = &dir}, "is not below the root");
+	assert_noticed(f, (struct damage){.inode = &dir}, "is in 1 and believes in");
+}
+
+static void a_loop_of_directories_is_noticed(void **state)
+{
+	struct fixture *f = *state;
+	struct scene s = make_scene(f);
+	struct dentry d = {.ino = s.dir, .type = S_IFDIR, .position = 100};
+	unsigned char value[META_VALUE_MAX];
+	size_t size = meta_encode_dentry(&d, value);
+
+	assert_noticed(f, (struct damage){.key = meta_key_name('D', 1, "dir")}, "which lookup does not");
+	assert_noticed(f, (struct damage){.key = meta_key_pair('R', 1, META_POSITION_FIRST)},
+	               "has nlink 3 and no name");
+	assert_noticed(f,
+	               (struct damage){.key = meta_key_name('D', s.sub, "up"), .value = value, .size = size},
+	               "is not below the root");
 }
 
 static void lost_name_records_are_noticed(void **state)
@@ -183,7 +199,7 @@ static void wrong_slices_are_noticed(void **state)
 	assert_noticed(f, (struct damage){.key = meta_key_pair('C', s.file, 5), .value = value, .size = size},
 	               "has data behind its end");
 	assert_noticed(f, (struct damage){.key = meta_key_pair('C', s.file, 1), .value = value, .size = size},
-	               "1 objects with several references are not counted");
+	               "has 3 references, which are not counted");
 	assert_noticed(f,
 	               (struct damage){.key = meta_key_number('K', list.slices[0].object),
 	                               .value = counted,
@@ -231,6 +247,7 @@ int main(void)
 		META_TEST(a_sound_volume_has_no_problems),
 		T(wrong_link_counts_are_noticed),
 		T(wrong_directories_are_noticed),
+		T(a_loop_of_directories_is_noticed),
 		T(lost_name_records_are_noticed),
 		T(lost_inodes_are_noticed),
 		T(wrong_orphans_targets_and_xattrs_are_noticed),

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/offline.h"
+
+#include "common/cleanup.h"
+#include "common/text.h"
+#include "common/why.h"
+#include "daemon/ctl/ctl.h"
+#include "daemon/descriptor.h"
+#include "daemon/meta/check.h"
+#include "daemon/store/store.h"
+#include "tools/cmd.h"
+#include "tools/progress.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define META_ROOT "/var/lib/curvefs"
+#define SILENCE_S 600 /* a store that is slow to list */
+
+struct offline_options offline_options;
+
+static struct progress bar;
+
+bool offline_is_path(const char *source)
+{
+	return !strstr(source, "://");
+}
+
+void offline_progress_start(const char *label)
+{
+	progress_start(&bar, label);
+}
+
+bool offline_progress(const char *phase, uint64_t done, uint64_t total, void *arg)
+{
+	char text[128];
+
+	(void)arg;
+	if (total)
+		snprintf(text, sizeof(text), "%s: %" PRIu64 "/%" PRIu64, phase, done, total);
+	else
+		snprintf(text, sizeof(text), "%s: %" PRIu64, phase, done);
+	progress_update(&bar, done, total, text);
+	return true;
+}
+
+void offline_progress_end(void)
+{
+	progress_end(&bar);
+}
+
+static void daemon_progress(json_t *p, void *arg)
+{
+	offline_progress(cmd_string(p, "phase"), cmd_number(p, "done"), cmd_number(p, "total"), arg);
+}
+
+int offline_ask(const char *path, json_t *request, json_t **ret, char **ret_why)
+{
+	_cleanup_(ctl_place_free) struct ctl_place place = {0};
+	int r = ctl_find_place(path, true, &place, ret_why);
+
+	if (r == 0 && place.dead)
+		r = why_r(-ENOTCONN, ret_why, "its daemon is gone: `curvefs umount %s`, then give the source",
+		          place.mountpoint);
+	if (r == 0)
+		r = ctl_call(place.minor, request, SILENCE_S, daemon_progress, NULL, ret, ret_why);
+	json_decref(request);
+	return r;
+}
+
+/* Where is it mounted? NULL: no mount of this machine says so. */
+static char *mountpoint_of(const char *uuid)
+{
+	_cleanup_free_ unsigned *minors = NULL;
+	char *mountpoint = NULL;
+	size_t count = 0;
+
+	if (ctl_list_mounts(&minors, &count) < 0)
+		return NULL;
+	for (size_t i = 0; i < count && !mountpoint; i++) {
+		json_t *mount = NULL;
+		pid_t pid;
+
+		if (ctl_read_mount_json(minors[i], &mount) < 0)
+			continue;
+		if (strcmp(cmd_string(mount, "uuid"), uuid) == 0 && ctl_server_pid(minors[i], &pid) == 0)
+			mountpoint = strdup(cmd_string(mount, "mountpoint"));
+		json_decref(mount);
+	}
+	return mountpoint;
+}
+
+static int open_meta(const char *source, const struct meta_volume *volume, bool as_it_is, struct meta **ret,
+                     char **ret_why)
+{
+	_cleanup_free_ char *default_dir = NULL, *why = NULL, *mountpoint = NULL;
+	const char *dir = offline_options.meta_dir;
+	struct meta *m;
+	int r;
+
+	if (!dir) {
+		if (asprintf(&default_dir, META_ROOT "/%s", volume->uuid) < 0) {
+			default_dir = NULL;
+			return -ENOMEM;
+		}
+		dir = default_dir;
+	}
+	r = as_it_is ? meta_open_to_repair(dir, &m, &why) : meta_open(dir, &m, &why);
+	if (r == -EBUSY)
+		mountpoint = mountpoint_of(volume->uuid);
+	if (r == -EBUSY && mountpoint)
+		return why_r(r, ret_why, "%s is mounted on %s: unmount it, or give %s instead of the source",
+		             source, mountpoint, mountpoint);
+	if (r == -ENOENT)
+		return why_r(r, ret_why,
+		             "%s holds no metadata of the volume in %s: give the --meta-dir that it was "
+		             "formatted with",
+		             dir, source);
+	if (r < 0) {
+		*ret_why = TAKE_PTR(why);
+		return r;
+	}
+	if (strcmp(meta_volume(m)->uuid, volume->uuid) != 0) {
+		r = why_r(-EINVAL, ret_why,
+		          "%s holds the metadata of another volume (%s \"%s\"), %s is %s \"%s\"", dir,
+		          meta_volume(m)->uuid, meta_volume(m)->name, source, volume->uuid, volume->name);
+		meta_close(m);
+		return r;
+	}
+	*ret = m;
+	return 0;
+}
+
+int offline_open(const char *source, bool as_it_is, struct store **ret_store, struct meta **ret_meta,
+                 char **ret_why)
+{
+	const struct store_options options = {.endpoint_url = offline_options.endpoint_url,
+	                                      .region = offline_options.region};
+	struct meta_volume volume;
+	struct store *store = NULL;
+	int r = store_open(source, &options, &store, ret_why);
+
+	if (r == 0)
+		r = descriptor_read(store, &volume, ret_why);
+	if (r == 0)
+		r = open_meta(source, &volume, as_it_is, ret_meta, ret_why);
+	if (r < 0) {
+		offline_close(store, NULL);
+		return r;
+	}
+	*ret_store = store;
+	return 0;
+}
+
+void offline_close(struct store *store, struct meta *meta)
+{
+	meta_close(meta);
+	if (store)
+		store_close(store);
+}
