@@ -64,6 +64,8 @@ int txn_put_chunk(struct meta_txn *t, uint64_t ino, uint64_t chunk, const struct
 		r = txn_refs_came(t, list->slices, list->count);
 	if (r < 0)
 		return r;
+	if (list->count > META_SLICES_MANY)
+		meta_note_crowded(t->m, ino, chunk);
 	if (!list->count)
 		return count ? txn_delete(t, key) : 0;
 	r = meta_encode_slices(list, &value, &size);
@@ -394,6 +396,28 @@ int meta_commit_write(struct meta *m, uint64_t ino, const struct meta_write *wri
 
 /* ---- compaction ---- */
 
+void meta_note_crowded(struct meta *m, uint64_t ino, uint64_t chunk)
+{
+	SCOPED_LOCK(&m->crowded_lock);
+	for (size_t i = 0; i < m->crowded_count; i++)
+		if (m->crowded[i].ino == ino && m->crowded[i].chunk == chunk)
+			return;
+	if (m->crowded_count < ARRAY_SIZE(m->crowded))
+		m->crowded[m->crowded_count++] = (struct meta_crowded){ino, chunk};
+}
+
+bool meta_next_crowded(struct meta *m, uint64_t *ret_ino, uint64_t *ret_chunk)
+{
+	SCOPED_LOCK(&m->crowded_lock);
+	if (!m->crowded_count)
+		return false;
+	*ret_ino = m->crowded[0].ino;
+	*ret_chunk = m->crowded[0].chunk;
+	m->crowded_count--;
+	memmove(m->crowded, m->crowded + 1, m->crowded_count * sizeof(*m->crowded));
+	return true;
+}
+
 struct replace_op {
 	uint64_t ino, chunk;
 	const struct meta_slices *expect, *with;
@@ -430,28 +454,30 @@ static int replace_slices(struct meta_txn *t, void *arg)
 		return r;
 	if (!same_list(&list, op->expect))
 		return -ESTALE;
-	r = txn_refs_new(t, &op->with->slices[0]);
+	for (size_t i = 0; !r && i < op->with->count; i++)
+		r = txn_refs_new(t, &op->with->slices[i]);
 	return r < 0 ? r : txn_put_chunk(t, op->ino, op->chunk, list.slices, list.count, op->with);
 }
 
-/* Whether @p with has bytes wherever @p list has some, and reaches from the first to the last. */
+/* Whether @p with has bytes wherever @p list has some, and reaches from its first to its last. */
 static bool covers(const struct meta_slices *with, const struct meta_slices *list)
 {
 	const struct meta_slice *w = with->slices, *end = with->slices + with->count;
+	const struct meta_slice *last = &list->slices[list->count - 1];
 
-	if (w->pos != list->slices[0].pos)
+	if (w->pos != list->slices[0].pos || end[-1].pos + end[-1].length != last->pos + last->length)
 		return false;
 	for (size_t i = 0; i < list->count; i++) {
-		const struct meta_slice *s = &list->slices[i];
+		uint32_t pos = list->slices[i].pos, stop = pos + list->slices[i].length;
 
-		while (w < end && w->pos + w->length <= s->pos)
-			w++;
-		if (w == end || w->pos > s->pos || w->pos + w->length < s->pos + s->length)
-			return false;
-		if (w + 1 == end && i + 1 == list->count)
-			return w->pos + w->length == s->pos + s->length;
+		for (; pos < stop; pos = w->pos + w->length) {
+			while (w < end && w->pos + w->length <= pos)
+				w++;
+			if (w == end || w->pos > pos)
+				return false;
+		}
 	}
-	return false;
+	return true;
 }
 
 int meta_replace_slices(struct meta *m, uint64_t ino, uint64_t chunk, const struct meta_slices *expect,
@@ -461,8 +487,5 @@ int meta_replace_slices(struct meta *m, uint64_t ino, uint64_t chunk, const stru
 
 	if (!expect->count || !with->count || !meta_slices_normal(expect) || !meta_slices_normal(with))
 		return -EINVAL;
-	for (size_t i = 1; i < with->count; i++)
-		if (with->slices[i].object != with->slices[0].object)
-			return -EINVAL;
 	return covers(with, expect) ? meta_run(m, false, replace_slices, &op) : -EINVAL;
 }

@@ -23,6 +23,10 @@ struct id_range {
 	uint64_t next, end;
 };
 
+struct meta_crowded {
+	uint64_t ino, chunk;
+};
+
 struct meta {
 	struct kv *kv;
 	struct meta_volume volume;
@@ -38,6 +42,11 @@ struct meta {
 	struct id_range inos, objects; /* protected by id_lock */
 
 	_Atomic uint64_t bytes, inodes; /* usage, as committed */
+
+	/* For meta_next_crowded(); protected by crowded_lock. What finds no room comes again. */
+	pthread_mutex_t crowded_lock;
+	struct meta_crowded crowded[64];
+	size_t crowded_count;
 };
 
 /* A slice that came (1) or went (-1), or an object that nobody named before (0). */
@@ -133,6 +142,9 @@ int txn_get_chunk(struct meta_txn *t, uint64_t ino, uint64_t chunk, struct meta_
 /** Store @p list in place of the @p count slices of @p before, which were there. References are counted. */
 int txn_put_chunk(struct meta_txn *t, uint64_t ino, uint64_t chunk, const struct meta_slice *before,
                   size_t count, const struct meta_slices *list);
+
+/** The list of this chunk is, or will be, longer than META_SLICES_MANY. */
+void meta_note_crowded(struct meta *m, uint64_t ino, uint64_t chunk);
 
 /** A value of 'C', checked against the chunk size too. */
 int meta_decode_chunk(const struct meta *m, struct kv_slice value, struct meta_slices *ret);

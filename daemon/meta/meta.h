@@ -221,10 +221,37 @@ int meta_commit_write(struct meta *m, uint64_t ino, const struct meta_write *wri
                       struct meta_attr *ret);
 
 /**
- * Compaction: put @p with, slices of one new object, in place of a chunk's whole list, which must still be
+ * Make [offset, offset + length) a hole; the size becomes max(size, @p min_size), mtime and ctime now, the
+ * version is counted up.  Large ranges take several transactions: a crash may leave the later part as it
+ * was, and the size.
+ */
+int meta_punch(struct meta *m, uint64_t ino, uint64_t offset, uint64_t length, uint64_t min_size,
+               struct meta_attr *ret);
+
+/** Set *ret to the first byte of data (or @p hole, one at the end of file included) at or behind @p offset;
+ * -ENXIO: there is none, or @p offset is not below the size. */
+int meta_seek(struct meta *m, uint64_t ino, uint64_t offset, bool hole, uint64_t *ret);
+
+/**
+ * Let [to_offset, to_offset + length) of file @p to be what is at @p from_offset of @p from (which may be the
+ * same one, where the ranges must not overlap: -EINVAL), by naming the same objects.  *ret_copied: 0 at the
+ * end of @p from, else at least 1; it may be fewer than asked for. @p ret: the destination; its size grows
+ * if need be, mtime and ctime are now, the version is counted up.
+ */
+int meta_copy_range(struct meta *m, uint64_t from, uint64_t from_offset, uint64_t to, uint64_t to_offset,
+                    uint64_t length, uint64_t *ret_copied, struct meta_attr *ret);
+
+#define META_SLICES_MANY 256 /* a chunk with more wants to be compacted */
+
+/** A chunk whose list a commit left with more than META_SLICES_MANY slices; each is told once a commit, the
+ * oldest first. False: none. */
+bool meta_next_crowded(struct meta *m, uint64_t *ret_ino, uint64_t *ret_chunk);
+
+/**
+ * Compaction: put @p with, slices of new objects, in place of a chunk's whole list, which must still be
  * @p expect (as meta_slices() gave it). They must have all its bytes, from its first to its last; holes that
- * they cover are zeros in the object.
- * No data changes, so neither version nor times do. -ESTALE: the list is another now; the object is the
+ * they cover are zeros in the objects.
+ * No data changes, so neither version nor times do. -ESTALE: the list is another now; the objects are the
  * caller's to delete.
  */
 int meta_replace_slices(struct meta *m, uint64_t ino, uint64_t chunk, const struct meta_slices *expect,

@@ -304,6 +304,19 @@ static void child_write(struct child *c, uint64_t ino)
 	                                        rand_r(&c->seed) % 20 == 0, NULL));
 }
 
+static void child_copy(struct child *c, uint64_t ino, uint64_t dir, const char *name)
+{
+	struct meta_attr to;
+	uint64_t copied;
+	int r = meta_lookup(c->m, dir, name, &to);
+
+	child_expect("lookup", r);
+	if (!r && S_ISREG(to.mode))
+		child_expect("copy", meta_copy_range(c->m, ino, rand_r(&c->seed) % (2 * CHUNK), to.ino,
+		                                     rand_r(&c->seed) % (2 * CHUNK),
+		                                     rand_r(&c->seed) % (2 * CHUNK), &copied, NULL));
+}
+
 static void child_step(struct child *c)
 {
 	struct meta_garbage garbage[10];
@@ -316,7 +329,7 @@ static void child_step(struct child *c)
 
 	r = meta_lookup(c->m, dir, name, &found);
 	child_expect("lookup", r);
-	switch (rand_r(&c->seed) % 12) {
+	switch (rand_r(&c->seed) % 14) {
 	case 0:
 	case 1:
 		child_expect("create", meta_create(c->m, dir, name, &fixture_cred, S_IFREG | 0644, 0, NULL,
@@ -364,6 +377,15 @@ static void child_step(struct child *c)
 		r = meta_list_garbage(c->m, garbage, ARRAY_SIZE(garbage), &count);
 		child_expect("list garbage", r);
 		child_expect("garbage deleted", meta_garbage_deleted(c->m, garbage, count));
+		break;
+	case 11:
+		if (S_ISREG(found.mode))
+			child_copy(c, found.ino, to, other);
+		break;
+	case 12:
+		if (S_ISREG(found.mode))
+			child_expect("punch", meta_punch(c->m, found.ino, rand_r(&c->seed) % (2 * CHUNK),
+			                                 rand_r(&c->seed) % (2 * CHUNK), 0, NULL));
 		break;
 	default:
 		if (S_ISREG(found.mode))
