@@ -28,7 +28,7 @@ struct store;
 	X(open) X(create) X(read) X(write) X(flush) X(release) X(fsync)           \
 	X(opendir) X(readdir) X(readdirplus) X(releasedir) X(fsyncdir) X(statfs)  \
 	X(setxattr) X(getxattr) X(listxattr) X(removexattr)                       \
-	X(access) X(fallocate) X(lseek) X(forget)
+	X(access) X(fallocate) X(lseek) X(copy_file_range) X(forget)
 /* clang-format on */
 
 enum daemon_op {

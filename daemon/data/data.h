@@ -85,6 +85,23 @@ int data_truncate(struct data *d, uint64_t ino, unsigned set, const struct meta_
                   struct meta_attr *ret);
 
 /**
+ * fallocate(2). Plain: only the size grows, there is nothing to reserve in an object store. @p zero: the
+ * range (what of it lies before the end of file) becomes a hole, which reads as zeros. @p keep_size: the size
+ * stays. The times are now in any case.
+ */
+int data_fallocate(struct data_file *f, bool zero, bool keep_size, uint64_t offset, uint64_t length);
+
+/** SEEK_DATA, or SEEK_HOLE if @p hole: as meta_seek(), after a commit of what is pending. */
+int data_seek(struct data_file *f, uint64_t offset, bool hole, uint64_t *ret);
+
+/**
+ * copy_file_range(2), by naming the same objects again; both may be the same file, without overlap (-EINVAL).
+ * @return bytes copied, which may be fewer than asked for, 0 only at the end of @p from; or a negative errno.
+ */
+ssize_t data_copy(struct data_file *from, uint64_t from_offset, struct data_file *to, uint64_t offset,
+                  size_t length);
+
+/**
  * Merge size and times that are written but not committed into @p attr.
  * @return true if the inode is being written. To know what is committed, ask before it is read: if nothing is
  * pending then, nothing changes before will_write is called. What is pending may be committed at any moment.

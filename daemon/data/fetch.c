@@ -14,7 +14,7 @@
 
 struct part {
 	struct data *d;
-	struct meta_extent *extents;
+	const struct meta_extent *extents;
 	uint32_t pos; /* of buffer[0] in the chunk */
 	char *buffer;
 	pthread_mutex_t lock;
@@ -40,13 +40,22 @@ static void get_extent(void *arg, size_t i)
 	}
 }
 
+int fetch_extents(struct data *d, const struct meta_extent *extents, size_t count, uint32_t pos, char *buffer)
+{
+	struct part part = {.d = d, .extents = extents, .pos = pos, .buffer = buffer};
+
+	pthread_mutex_init(&part.lock, NULL);
+	transfer_each(d->transfer, TRANSFER_DOWN, count, get_extent, &part);
+	pthread_mutex_destroy(&part.lock);
+	return part.error;
+}
+
 /* A range within one chunk. -ENOENT: an object is not there. */
 static int fetch_part(struct data *d, uint64_t ino, uint64_t chunk, uint32_t pos, uint32_t length,
                       char *buffer, uint64_t *ret_fetched)
 {
 	_cleanup_slices_ struct meta_slices slices = {};
 	_cleanup_free_ struct meta_extent *extents = NULL;
-	struct part part = {.d = d, .pos = pos, .buffer = buffer};
 	uint64_t fetched = 0;
 	size_t count;
 	int r;
@@ -59,12 +68,9 @@ static int fetch_part(struct data *d, uint64_t ino, uint64_t chunk, uint32_t pos
 		return r;
 	for (size_t i = 0; i < count; i++)
 		fetched += extents[i].object ? extents[i].length : 0;
-	part.extents = extents;
-	pthread_mutex_init(&part.lock, NULL);
-	transfer_each(d->transfer, TRANSFER_DOWN, count, get_extent, &part);
-	pthread_mutex_destroy(&part.lock);
-	if (part.error < 0)
-		return part.error;
+	r = fetch_extents(d, extents, count, pos, buffer);
+	if (r < 0)
+		return r;
 	*ret_fetched += fetched;
 	return 0;
 }

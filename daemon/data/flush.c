@@ -243,15 +243,52 @@ void upload_window_later(struct data_file *f, uint64_t window)
 
 /* ---- commit ---- */
 
-/* A flush of any size is committed in transactions of bearable size, in the order of the writes. */
-#define COMMIT_MAX 4096
+static int is_dirty(uint64_t offset, uint64_t length, void *arg)
+{
+	(void)offset, (void)length, (void)arg;
+	return 1;
+}
 
-/* Commit @p list. f->flush is held. */
-static int commit_some(struct data_file *f, struct cache_file *cache, const struct uploaded *list,
+/*
+ * What was rewritten since its upload is uploaded anew, with the object that has the old bytes as a whole:
+ * were that committed first, a crash between the two would leave neither the old nor the new file. f->flush
+ * is held, and no upload runs.
+ */
+static void give_up_rewritten(struct data_file *f, struct cache_file *cache)
+{
+	struct uploaded *list = f->uploaded; /* only who holds f->flush changes it now */
+	size_t kept = 0;
+
+	for (size_t i = 0, next; i < f->uploaded_count; i = next) {
+		uint64_t object = list[i].write.slice.object;
+		bool dirty = false;
+
+		/* Those that were tried may be named by the metadata after all. */
+		for (next = i; next < f->uploaded_count && list[next].write.slice.object == object; next++)
+			dirty |= !list[next].tried &&
+			         cache_for_dirty(cache, list[next].offset, list[next].length, is_dirty, NULL);
+		if (dirty)
+			garbage_add(f->d, object, list[i].write.slice.size);
+		for (size_t n = i; n < next; n++) {
+			if (dirty)
+				cache_end_upload(cache, list[n].offset, list[n].length, false);
+			else
+				list[kept++] = list[n];
+		}
+	}
+	SCOPED_LOCK(&f->lock);
+	f->uploaded_count = kept;
+}
+
+/*
+ * Commit @p list, in one transaction whatever its length: a crash leaves the file as it was before or as it
+ * is now. f->flush is held.
+ */
+static int commit_list(struct data_file *f, struct cache_file *cache, const struct uploaded *list,
                        size_t count, uint64_t size, bool io_held)
 {
 	struct data *d = f->d;
-	_cleanup_free_ struct meta_write *writes = calloc(count, sizeof(*writes));
+	_cleanup_free_ struct meta_write *writes = calloc(count + 1, sizeof(*writes));
 	struct meta_attr attr;
 	struct timespec mtime;
 	bool dirty;
@@ -301,31 +338,28 @@ static int commit_some(struct data_file *f, struct cache_file *cache, const stru
 static int commit(struct data_file *f, struct cache_file *cache, uint64_t size, bool io_held)
 {
 	_cleanup_free_ struct uploaded *list = NULL;
-	size_t count, done = 0;
-	int r = 0;
+	size_t count;
+	int r;
 
 	pthread_mutex_lock(&f->lock);
 	list = TAKE_PTR(f->uploaded);
 	count = f->uploaded_count;
 	f->uploaded_count = 0;
 	pthread_mutex_unlock(&f->lock);
+	if (!count)
+		return 0;
 
-	while (done < count && r == 0) {
-		size_t n = count - done < COMMIT_MAX ? count - done : COMMIT_MAX;
-
-		r = commit_some(f, cache, list + done, n, done + n == count ? size : 0, io_held);
-		if (r == 0)
-			done += n;
-	}
-	if (done)
+	r = commit_list(f, cache, list, count, size, io_held);
+	if (r == 0) {
 		janitor_kick(f->d);
-	if (r < 0) {
+	} else {
 		/* Kept for the next time. Nothing was added meanwhile: only who holds f->flush uploads now.
 		 */
-		memmove(list, list + done, (count - done) * sizeof(*list));
+		for (size_t i = 0; i < count; i++)
+			list[i].tried = true;
 		pthread_mutex_lock(&f->lock);
 		f->uploaded = TAKE_PTR(list);
-		f->uploaded_count = count - done;
+		f->uploaded_count = count;
 		pthread_mutex_unlock(&f->lock);
 	}
 	return r;
@@ -366,9 +400,10 @@ int flush_locked(struct data_file *f, bool io_held)
 		pthread_cond_wait(&f->quiet, &f->lock);
 	pthread_mutex_unlock(&f->lock);
 
+	give_up_rewritten(f, cache);
 	/*
-	 * What was rewritten while its first upload waited for the commit takes a second round; by then that
-	 * is committed, and with nothing going on in the background there is no third.
+	 * What is rewritten during this takes a second round; by then its first upload is committed, and with
+	 * nothing going on in the background there is no third.
 	 */
 	do {
 		uint64_t size;
@@ -391,36 +426,34 @@ int flush_locked(struct data_file *f, bool io_held)
 	return r;
 }
 
-int data_flush(struct data_file *f)
+/* Commit, and make durable if @p sync. */
+static int flush_file(struct data_file *f, bool sync)
 {
 	struct data *d = f->d;
 	bool changed, unsynced, warn, idle;
 	uint64_t size;
-	int r = 0;
+	int r;
 
 	pthread_mutex_lock(&f->lock);
 	changed = f->changed;
-	unsynced = f->unsynced;
 	pthread_mutex_unlock(&f->lock);
-	/* Without a name there is nothing to be found again. */
-	if ((!changed && !unsynced) || file_is_orphan(f))
-		return 0;
 
 	pthread_mutex_lock(&f->flush);
 	r = flush_locked(f, false);
 	pthread_mutex_lock(&f->lock);
-	unsynced = f->unsynced;
-	f->unsynced = false;
+	unsynced = sync && f->unsynced;
+	if (unsynced)
+		f->unsynced = false;
 	pthread_mutex_unlock(&f->lock);
 	if (unsynced) {
-		int sync = meta_sync(d->meta);
+		int synced = meta_sync(d->meta);
 
-		if (sync < 0) {
+		if (synced < 0) {
 			pthread_mutex_lock(&f->lock);
 			f->unsynced = true;
 			pthread_mutex_unlock(&f->lock);
 			if (r == 0)
-				r = sync;
+				r = synced;
 		}
 	}
 	pthread_mutex_unlock(&f->flush);
@@ -440,6 +473,27 @@ int data_flush(struct data_file *f)
 	if (changed && idle && d->hooks.changed)
 		d->hooks.changed(d->hooks.arg, f->ino, 0, size);
 	return r;
+}
+
+int data_flush(struct data_file *f)
+{
+	bool changed;
+
+	pthread_mutex_lock(&f->lock);
+	changed = f->changed || f->unsynced;
+	pthread_mutex_unlock(&f->lock);
+	/* Without a name there is nothing to be found again. */
+	return changed && !file_is_orphan(f) ? flush_file(f, true) : 0;
+}
+
+int file_commit(struct data_file *f)
+{
+	bool changed;
+
+	pthread_mutex_lock(&f->lock);
+	changed = f->changed;
+	pthread_mutex_unlock(&f->lock);
+	return changed ? flush_file(f, false) : 0;
 }
 
 int data_sync(struct data *d)

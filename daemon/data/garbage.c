@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The janitor: a thread that deletes objects which no metadata names any more,
+ * The janitor: a thread that deletes objects which no metadata names any more, compacts chunks,
  * and commits what has been waiting for long (a log that is never fsynced; a
  * file that was closed while the store was out of reach).
  */
@@ -142,6 +142,8 @@ static void *janitor_main(void *arg)
 			if (!d->options.read_only)
 				flush_old(d);
 		}
+		while (compact_next(d) && !atomic_load(&d->closing))
+			;
 		while (collect(d) && !atomic_load(&d->closing))
 			;
 		pthread_mutex_lock(&d->janitor_lock);

@@ -25,6 +25,7 @@
 #include "cache/cache.h"
 #include "daemon/data/data.h"
 #include "daemon/data/transfer.h"
+#include "daemon/meta/slices.h"
 #include "daemon/store/store.h"
 
 #include <pthread.h>
@@ -42,6 +43,7 @@
 struct uploaded {
 	uint64_t offset, length; /* in the file */
 	struct meta_write write;
+	bool tried; /* its commit failed, or only the fsync of it */
 };
 
 struct flight;
@@ -252,7 +254,41 @@ int fetch_range(struct data *d, uint64_t ino, uint64_t offset, size_t length, ch
 /** A read of [offset, end) was asked for; @p missed: not all of it was there. Fetch what is likely next. */
 void read_ahead(struct data_file *f, uint64_t offset, uint64_t end, bool missed);
 
+/* ---- writer.c ---- */
+
+/* A change of the bytes of a range that goes to the metadata past the cache. */
+struct past {
+	struct data_file *f;
+	struct cache_file *cache; /* NULL: none */
+	uint64_t size;            /* before */
+	int error;                /* of the cache, which is asked for anew then */
+};
+
+/**
+ * f->flush and f->io are held and nothing is staged: what the cache has of the range goes, and it grows to
+ * @p end if that is behind its size. The commit follows, and past_end() with what it said; NULL: it failed.
+ */
+void past_begin(struct data_file *f, uint64_t offset, uint64_t length, uint64_t end, struct past *ret);
+void past_end(const struct past *past, const struct meta_attr *attr);
+
+/** data_truncate(); f->flush and f->io are held. */
+int truncate_locked(struct data_file *f, unsigned set, const struct meta_attr *attr, struct meta_attr *ret);
+
+/* ---- fetch.c ---- */
+
+/** Read @p extents of one chunk; @p buffer begins at @p pos of it. -ENOENT: an object is not there. */
+int fetch_extents(struct data *d, const struct meta_extent *extents, size_t count, uint32_t pos,
+                  char *buffer);
+
+/* ---- compact.c ---- */
+
+/** Compact a chunk that has too many slices. @return false: there is none. */
+bool compact_next(struct data *d);
+
 /* ---- flush.c ---- */
+
+/** Commit what is changed, also of a file without a name; it need not be durable. */
+int file_commit(struct data_file *f);
 
 /** Upload and commit all that is changed. f->flush is held, and f->io if @p io_held. */
 int flush_locked(struct data_file *f, bool io_held);

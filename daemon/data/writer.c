@@ -38,6 +38,40 @@ static void note_written(struct data_file *f, uint64_t end, bool staged)
 
 /* ---- past the cache ---- */
 
+void past_begin(struct data_file *f, uint64_t offset, uint64_t length, uint64_t end, struct past *ret)
+{
+	struct past past = {.f = f, .cache = cache_of(f), .size = f->size}; /* nobody else changes it now */
+
+	/* Asked for with the old version, so that what remains stays warm. */
+	if (!past.cache && f->d->cache && past.size && cache_cached_bytes(f->d->cache, f->ino))
+		past.cache = file_cache(f, true);
+	if (past.cache && end > past.size)
+		past.error = cache_truncate(past.cache, end);
+	if (past.cache && past.error == 0 && length)
+		past.error = cache_invalidate(past.cache, offset, length);
+	*ret = past;
+}
+
+void past_end(const struct past *past, const struct meta_attr *attr)
+{
+	struct data_file *f = past->f;
+	int c = past->error;
+
+	if (past->cache && c == 0)
+		c = attr ? cache_commit(past->cache, attr->version, attr->size)
+		         : cache_truncate(past->cache, past->size);
+	if (attr) {
+		SCOPED_LOCK(&f->lock);
+		f->version = attr->version;
+		f->size = attr->size;
+		f->unsynced = true;
+	}
+	if (past->cache && c < 0)
+		file_cache_again(f);
+	if (attr)
+		janitor_kick(f->d);
+}
+
 struct piece {
 	struct data *d;
 	const char *bytes;
@@ -70,14 +104,14 @@ static void put_piece(void *arg, size_t i)
 static int write_past(struct data_file *f, uint64_t offset, size_t length, const char *buffer)
 {
 	struct data *d = f->d;
-	struct cache_file *cache = cache_of(f);
 	size_t count = (offset + length - 1) / d->object_size - offset / d->object_size + 1;
 	_cleanup_free_ struct meta_write *writes = calloc(count, sizeof(*writes));
 	_cleanup_free_ struct piece *pieces = calloc(count, sizeof(*pieces));
-	uint64_t size = f->size, end = offset + length; /* size: nobody else changes it now */
+	uint64_t end = offset + length;
 	struct meta_attr attr;
 	struct timespec now;
-	int r = 0, c = 0;
+	struct past past;
+	int r = 0;
 
 	if (!writes || !pieces)
 		return -ENOMEM;
@@ -93,33 +127,17 @@ static int write_past(struct data_file *f, uint64_t offset, size_t length, const
 	transfer_each(d->transfer, TRANSFER_UP, count, put_piece, pieces);
 	for (size_t i = 0; i < count && r == 0; i++)
 		r = pieces[i].error;
-	clock_gettime(CLOCK_REALTIME, &now);
-	if (r == 0 && cache && end > size)
-		c = cache_truncate(cache, end);
-	if (r == 0 && cache && c == 0)
-		c = cache_invalidate(cache, offset, length);
 	for (size_t i = 0; i < count && r < 0; i++)
 		if (writes[i].slice.object)
 			garbage_add(d, writes[i].slice.object, writes[i].slice.size);
-	/* If this fails it may be in the log all the same, so the objects stay, for gc to decide. */
-	if (r == 0)
-		r = meta_commit_write(d->meta, f->ino, writes, count, end, now, false, false, &attr);
-	if (r < 0) {
-		if (cache && (c < 0 || cache_truncate(cache, size) < 0))
-			file_cache_again(f);
+	if (r < 0)
 		return r;
-	}
-	if (cache && c == 0)
-		c = cache_commit(cache, attr.version, attr.size);
-	pthread_mutex_lock(&f->lock);
-	f->version = attr.version;
-	f->size = attr.size;
-	f->unsynced = true;
-	pthread_mutex_unlock(&f->lock);
-	if (cache && c < 0)
-		file_cache_again(f);
-	janitor_kick(d);
-	return 0;
+	clock_gettime(CLOCK_REALTIME, &now);
+	past_begin(f, offset, length, end, &past);
+	/* If this fails it may be in the log all the same, so the objects stay, for gc to decide. */
+	r = meta_commit_write(d->meta, f->ino, writes, count, end, now, false, false, &attr);
+	past_end(&past, r < 0 ? NULL : &attr);
+	return r;
 }
 
 /* The cache has no room for it, or there is none: commit what is staged, then try once more, then go past it.
@@ -191,8 +209,7 @@ int data_write(struct data_file *f, uint64_t offset, size_t length, const void *
 
 /* ---- truncate ---- */
 
-static int truncate_locked(struct data_file *f, unsigned set, const struct meta_attr *attr,
-                           struct meta_attr *ret)
+int truncate_locked(struct data_file *f, unsigned set, const struct meta_attr *attr, struct meta_attr *ret)
 {
 	struct data *d = f->d;
 	struct cache_file *cache;

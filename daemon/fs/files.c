@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Files: OPEN, CREATE, READ, WRITE, FLUSH, RELEASE, FSYNC, FALLOCATE. The handle is a struct data_file. */
+/* Files: OPEN, CREATE, READ, WRITE, FLUSH, RELEASE, FSYNC, and what makes, finds and copies ranges. The
+ * handle is a struct data_file. */
 #include "common/log.h"
 #include "daemon/data/data.h"
 #include "daemon/fs/fs.h"
@@ -10,6 +11,8 @@
 #include <linux/falloc.h>
 #include <pthread.h>
 #include <stdlib.h>
+
+#define MAX_COPY 0x40000000u /* bytes of one COPY_FILE_RANGE, whose reply has room for 32 bits */
 
 static struct data_file *handle(const struct fuse_file_info *fi)
 {
@@ -243,9 +246,11 @@ void fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 	fs_reply_result(req, r);
 }
 
+/* ---- ranges ---- */
+
 /*
- * Plain and FALLOC_FL_KEEP_SIZE only: there is nothing to reserve in an object store, so they are about the
- * size.
+ * Plain, PUNCH_HOLE and ZERO_RANGE; what moves bytes about (COLLAPSE, INSERT) or is about blocks is not
+ * there. The kernel cleared the set-id bits and checked RLIMIT_FSIZE.
  *
  * Valid replies:
  *   fuse_reply_err
@@ -254,24 +259,74 @@ void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t 
                   struct fuse_file_info *fi)
 {
 	struct volume *v = fs_begin(req, DAEMON_OP_fallocate);
-	struct meta_attr attr, after;
+	bool keep_size = mode & FALLOC_FL_KEEP_SIZE;
+	int what = mode & ~FALLOC_FL_KEEP_SIZE, r;
+
+	if ((what && what != FALLOC_FL_ZERO_RANGE && what != FALLOC_FL_PUNCH_HOLE) ||
+	    (what == FALLOC_FL_PUNCH_HOLE && !keep_size))
+		r = -EOPNOTSUPP;
+	else if (offset < 0 || length <= 0)
+		r = -EINVAL;
+	else if (offset > INT64_MAX - length)
+		r = -EFBIG;
+	else
+		r = data_fallocate(handle(fi), what, keep_size, (uint64_t)offset, (uint64_t)length);
+	publish_inode(v->publish, ino);
+	if (r < 0 && r != -EOPNOTSUPP && r != -EINVAL)
+		r = fs_data_error(ino, "allocating", r);
+	fs_reply_result(req, r);
+}
+
+/*
+ * SEEK_DATA and SEEK_HOLE; the others are the kernel's.
+ *
+ * Valid replies:
+ *   fuse_reply_lseek
+ *   fuse_reply_err
+ */
+void fs_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi)
+{
+	uint64_t found;
 	int r;
 
-	(void)fi;
-	if (mode & ~FALLOC_FL_KEEP_SIZE) {
-		fuse_reply_err(req, EOPNOTSUPP);
-		return;
-	}
-	if (offset < 0 || length <= 0 || offset > INT64_MAX - length) {
-		fuse_reply_err(req, EINVAL);
-		return;
-	}
-	/* The kernel holds the inode's lock: nobody writes in between. */
-	r = publish_getattr(v->publish, ino, &attr);
-	if (!r && !mode && (uint64_t)(offset + length) > attr.size) {
-		attr.size = (uint64_t)(offset + length);
-		r = data_truncate(v->data, ino, META_SET_SIZE, &attr, &after);
-	}
-	publish_inode(v->publish, ino);
-	fs_reply_result(req, r);
+	fs_begin(req, DAEMON_OP_lseek);
+	if (whence != SEEK_DATA && whence != SEEK_HOLE)
+		r = -EINVAL;
+	else if (offset < 0)
+		r = -ENXIO;
+	else
+		r = data_seek(handle(fi), (uint64_t)offset, whence == SEEK_HOLE, &found);
+	if (r == 0)
+		fuse_reply_lseek(req, (off_t)found);
+	else
+		fuse_reply_err(req, r == -ENXIO || r == -EINVAL ? -r : -fs_data_error(ino, "seeking in", r));
+}
+
+/*
+ * The kernel wrote the pages of both ranges out before, and drops those of the destination after it.
+ *
+ * Valid replies:
+ *   fuse_reply_write
+ *   fuse_reply_err
+ */
+void fs_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_in, struct fuse_file_info *fi_in,
+                        fuse_ino_t ino_out, off_t offset_out, struct fuse_file_info *fi_out, size_t length,
+                        int flags)
+{
+	struct volume *v = fs_begin(req, DAEMON_OP_copy_file_range);
+	ssize_t n;
+
+	(void)ino_in;
+	if (length > MAX_COPY)
+		length = MAX_COPY;
+	if (flags || offset_in < 0 || offset_out < 0)
+		n = -EINVAL;
+	else
+		n = data_copy(handle(fi_in), (uint64_t)offset_in, handle(fi_out), (uint64_t)offset_out,
+		              length);
+	publish_inode(v->publish, ino_out);
+	if (n >= 0)
+		fuse_reply_write(req, (size_t)n);
+	else
+		fuse_reply_err(req, n == -EINVAL ? EINVAL : -fs_data_error(ino_out, "copying to", (int)n));
 }

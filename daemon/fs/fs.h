@@ -85,6 +85,9 @@ FS_OP(flush, fuse_ino_t ino, struct fuse_file_info *fi);
 FS_OP(release, fuse_ino_t ino, struct fuse_file_info *fi);
 FS_OP(fsync, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
 FS_OP(fallocate, fuse_ino_t ino, int mode, off_t offset, off_t length, struct fuse_file_info *fi);
+FS_OP(lseek, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi);
+FS_OP(copy_file_range, fuse_ino_t ino_in, off_t offset_in, struct fuse_file_info *fi_in, fuse_ino_t ino_out,
+      off_t offset_out, struct fuse_file_info *fi_out, size_t length, int flags);
 
 FS_OP(opendir, fuse_ino_t ino, struct fuse_file_info *fi);
 FS_OP(readdir, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);

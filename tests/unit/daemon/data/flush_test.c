@@ -447,6 +447,56 @@ static int child_main(char **argv)
 	return 1;
 }
 
+/* A flush is one commit: a crash leaves the old or the new file. */
+static void what_was_uploaded_and_rewritten_is_committed_once(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t ino = make_file(f, "a"), version;
+	struct data_file *file = get(f, ino);
+	struct data_stats stats = {.uploads_running = 1};
+	struct model m;
+
+	model_init(&m, ino, 21);
+	model_write(&m, file, 0, 1);
+	assert_int_equal(data_flush(file), 0);
+	version = attr_of(f, ino).version;
+	model_write(&m, file, 0, 3 * MIB);
+	for (int i = 0; i < 500 && (objects_in_store(f) < 4 || stats.uploads_running); i++) {
+		usleep(10000);
+		data_get_stats(f->data, &stats);
+	}
+	assert_int_equal(objects_in_store(f), 4);
+	model_write(&m, file, 1000, 100);
+	model_write(&m, file, 2 * MIB - 50, 100);
+	assert_int_equal(data_flush(file), 0);
+	assert_int_equal(attr_of(f, ino).version, version + 1);
+	model_check(&m, f, file);
+	data_file_put(file);
+	expect_no_leftover(f, ino);
+	free(m.bytes);
+}
+
+static void a_flush_of_very_many_pieces_is_committed_once(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t ino = make_file(f, "a"), version;
+	struct data_file *file = get(f, ino);
+	struct model m;
+
+	model_init(&m, ino, 22);
+	model_write(&m, file, 0, 1);
+	assert_int_equal(data_flush(file), 0);
+	version = attr_of(f, ino).version;
+	for (unsigned i = 0; i < 5000; i++)
+		model_write(&m, file, 1000ull * i, 10);
+	assert_int_equal(data_flush(file), 0);
+	assert_int_equal(attr_of(f, ino).version, version + 1);
+	model_check(&m, f, file);
+	data_file_put(file);
+	expect_no_leftover(f, ino);
+	free(m.bytes);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -468,6 +518,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(full_chunks_are_uploaded_in_the_background, setup_roomy,
 	                                        teardown),
 		cmocka_unit_test_setup_teardown(scattered_writes_share_an_object, setup_roomy, teardown),
+		cmocka_unit_test_setup_teardown(what_was_uploaded_and_rewritten_is_committed_once,
+	                                        setup_roomy, teardown),
+		cmocka_unit_test_setup_teardown(a_flush_of_very_many_pieces_is_committed_once, setup_roomy,
+	                                        teardown),
 		WITH_EACH_CACHE(what_was_flushed_survives_a_kill),
 		cmocka_unit_test_setup_teardown(a_kill_during_upload_leaves_the_old_file, setup_roomy,
 	                                        teardown),
