@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -77,7 +78,9 @@ static int put_new_volume(struct kv_txn *txn, const struct meta_volume *volume)
 	                 .version = 1,
 	                 .parent = META_ROOT_INO,
 	                 .mode = S_IFDIR | 0755,
-	                 .nlink = 2},
+	                 .nlink = 2,
+	                 .uid = geteuid(),
+	                 .gid = getegid()},
 		.next_position = META_POSITION_FIRST,
 	};
 	struct timespec now;
