@@ -6,6 +6,7 @@
 #include "common/why.h"
 #include "daemon/ctl/ctl.h"
 #include "daemon/fs/fs.h"
+#include "daemon/fs/tmpfile.h"
 #include "daemon/mountinfo.h"
 #include "daemon/options.h"
 #include "daemon/volume.h"
@@ -96,7 +97,8 @@ static int session_mount(struct session *s, char **ret_why)
 	if (fuse_session_mount(s->fuse, s->options->mountpoint) != 0)
 		return why_r(-EIO, ret_why, "cannot mount on %s", s->options->mountpoint);
 	s->mounted = true;
-	return 0;
+	r = fs_pass_tmpfile(s->fuse);
+	return r < 0 ? why_r(r, ret_why, "cannot read requests: %s", strerror(-r)) : 0;
 }
 
 /* ---- around them ---- */

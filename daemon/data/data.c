@@ -393,6 +393,52 @@ void data_orphaned(struct data *d, uint64_t ino)
 	file_reap(f);
 }
 
+void data_file_set_linkable(struct data_file *f)
+{
+	SCOPED_LOCK(&f->d->table_lock);
+	f->linkable = true;
+}
+
+int data_link_begin(struct data *d, uint64_t ino, struct data_file **ret_file)
+{
+	struct data_file *f;
+	int r;
+
+	pthread_mutex_lock(&d->table_lock);
+	while ((f = table_find(d, ino)) && f->loading)
+		pthread_cond_wait(&d->loaded, &d->table_lock);
+	if (!f || (!f->orphan && !f->reaping)) {
+		pthread_mutex_unlock(&d->table_lock);
+		*ret_file = NULL;
+		return 0;
+	}
+	if (f->reaping || !f->refs || !f->linkable) {
+		pthread_mutex_unlock(&d->table_lock);
+		return -ENOENT;
+	}
+	f->refs++;
+	f->orphan = f->linkable = false;
+	pthread_mutex_unlock(&d->table_lock);
+
+	/* A close or fsync before this had nothing to store: without a name it could not be found again. */
+	r = data_flush(f);
+	if (r < 0) {
+		data_link_end(f, false);
+		return r;
+	}
+	*ret_file = f;
+	return 0;
+}
+
+void data_link_end(struct data_file *f, bool linked)
+{
+	if (!linked) {
+		SCOPED_LOCK(&f->d->table_lock);
+		f->orphan = f->linkable = true;
+	}
+	data_file_put(f);
+}
+
 int data_reap_orphans(struct data *d)
 {
 	_cleanup_free_ uint64_t *inos = NULL;

@@ -114,6 +114,16 @@ bool data_pending(struct data *d, struct meta_attr *attr);
  */
 void data_orphaned(struct data *d, uint64_t ino);
 
+/** The open file @p f was made without a name, and may get one (O_TMPFILE without O_EXCL). */
+void data_file_set_linkable(struct data_file *f);
+
+/**
+ * Before @p ino gets a name. *ret_file NULL: it has one already. Else it had none: what was written to it is
+ * stored now, and it is not reaped until data_link_end(). -ENOENT: a name must not be given to it any more.
+ */
+int data_link_begin(struct data *d, uint64_t ino, struct data_file **ret_file);
+void data_link_end(struct data_file *f, bool linked);
+
 /** At mount: reap what an earlier mount left. */
 int data_reap_orphans(struct data *d);
 

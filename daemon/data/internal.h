@@ -71,9 +71,10 @@ struct data_file {
 	/* table_lock */
 	struct data_file *next;
 	unsigned refs;
-	bool loading; /* its attributes are being read: wait for data.loaded */
-	bool orphan;  /* reaped with its last reference */
-	bool reaping; /* being reaped: not to be had any more */
+	bool loading;  /* its attributes are being read: wait for data.loaded */
+	bool orphan;   /* reaped with its last reference */
+	bool linkable; /* an orphan that may get a name (O_TMPFILE) */
+	bool reaping;  /* being reaped: not to be had any more */
 
 	pthread_mutex_t flush;
 

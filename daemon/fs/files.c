@@ -11,6 +11,7 @@
 #include <linux/falloc.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MAX_COPY 0x40000000u /* bytes of one COPY_FILE_RANGE, whose reply has room for 32 bits */
 
@@ -79,6 +80,43 @@ void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		data_file_put(f);
 }
 
+/* O_TMPFILE: no name, so nothing but the inode to publish; the kernel dropped the directory's. */
+static int create_unnamed(struct volume *v, uint64_t parent, const struct meta_cred *cred, mode_t mode,
+                          int flags, struct meta_attr *ret_attr, struct data_file **ret_file)
+{
+	struct data_file *f;
+	int r;
+
+	r = meta_create_orphan(v->meta, parent, cred, mode, ret_attr);
+	publish_inode(v->publish, parent);
+	if (r < 0)
+		return r;
+	r = data_file_get(v->data, ret_attr->ino, &f);
+	if (r < 0) {
+		data_orphaned(v->data, ret_attr->ino);
+		return r;
+	}
+	if (!(flags & O_EXCL))
+		data_file_set_linkable(f);
+	publish_inode(v->publish, ret_attr->ino);
+	*ret_file = f;
+	return 0;
+}
+
+static int create_named(struct volume *v, uint64_t parent, const char *name, const struct meta_cred *cred,
+                        mode_t mode, struct meta_attr *ret_attr, struct data_file **ret_file)
+{
+	int r;
+
+	r = meta_create(v->meta, parent, name, cred, S_IFREG | (mode & 07777), 0, NULL, ret_attr, NULL);
+	if (r < 0) {
+		fs_publish_name(v, parent, name);
+		return r;
+	}
+	fs_publish_new(v, parent, name, ret_attr);
+	return data_file_get(v->data, ret_attr->ino, ret_file);
+}
+
 /*
  * Valid replies:
  *   fuse_reply_create
@@ -89,19 +127,15 @@ void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct volume *v = fs_begin(req, DAEMON_OP_create);
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	const struct meta_cred cred = {.uid = ctx->uid, .gid = ctx->gid};
-	struct meta_attr attr, parent_attr;
+	struct meta_attr attr;
 	struct fuse_entry_param entry;
 	struct data_file *f;
 	int r;
 
-	r = meta_create(v->meta, parent, name, &cred, S_IFREG | (mode & 07777), 0, NULL, &attr, &parent_attr);
-	if (r < 0) {
-		fs_publish_name(v, parent, name);
-		fuse_reply_err(req, -r);
-		return;
-	}
-	fs_publish_new(v, parent, name, &attr);
-	r = data_file_get(v->data, attr.ino, &f);
+	if (!strcmp(name, FS_UNNAMED))
+		r = create_unnamed(v, parent, &cred, mode, fi->flags, &attr, &f);
+	else
+		r = create_named(v, parent, name, &cred, mode, &attr, &f);
 	if (r < 0) {
 		fuse_reply_err(req, -r);
 		return;

@@ -27,6 +27,9 @@
 /** The operations of a mount; user data of the session is its struct volume. */
 extern const struct fuse_lowlevel_ops fs_ops;
 
+/** The name that a CREATE has which is an O_TMPFILE (tmpfile.h); no other can have it. */
+#define FS_UNNAMED "/"
+
 /** The volume of a request, which is counted. */
 static inline struct volume *fs_begin(fuse_req_t req, enum daemon_op op)
 {

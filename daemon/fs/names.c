@@ -97,9 +97,18 @@ void fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 {
 	struct volume *v = fs_begin(req, DAEMON_OP_link);
 	struct meta_attr attr, parent_attr;
+	struct data_file *unnamed = NULL;
 	int r;
 
-	r = meta_link(v->meta, ino, parent, name, &attr, &parent_attr);
+	r = data_link_begin(v->data, ino, &unnamed);
+	if (r < 0)
+		r = fs_data_error(ino, "storing", r);
+	else if (unnamed)
+		r = meta_link_orphan(v->meta, ino, parent, name, &attr, &parent_attr);
+	else
+		r = meta_link(v->meta, ino, parent, name, &attr, &parent_attr);
+	if (unnamed)
+		data_link_end(unnamed, !r);
 	if (r < 0) {
 		fs_publish_name(v, parent, name);
 		publish_inode(v->publish, ino);

@@ -78,8 +78,8 @@ struct meta_cred {
 
 /* ---- life ---- */
 
-/** Make the metadata of a new volume in @p dir: an empty root owned by root, mode 0755... -EEXIST if there is
- * one. */
+/** Make the metadata of a new volume in @p dir: an empty root, mode 0755, of the calling user. -EEXIST: there
+ * is one. */
 int meta_format(const char *dir, const struct meta_volume *volume, char **ret_why);
 
 /** Open; -ENOENT: not formatted, -EBUSY: in use, -EPROTO: made by another version. *ret_why (free it) for
@@ -137,6 +137,16 @@ int meta_create(struct meta *m, uint64_t parent, const char *name, const struct 
 
 int meta_link(struct meta *m, uint64_t ino, uint64_t parent, const char *name, struct meta_attr *ret_attr,
               struct meta_attr *ret_parent);
+
+/**
+ * A regular file without a name (O_TMPFILE): an orphan, as made by meta_unlink(), that meta_link_orphan() can
+ * give its first name.
+ */
+int meta_create_orphan(struct meta *m, uint64_t parent, const struct meta_cred *cred, uint32_t mode,
+                       struct meta_attr *ret_attr);
+/** As meta_link(), of an orphan; the caller sees to it that nobody reaps it meanwhile. */
+int meta_link_orphan(struct meta *m, uint64_t ino, uint64_t parent, const char *name,
+                     struct meta_attr *ret_attr, struct meta_attr *ret_parent);
 
 /**
  * Take a name away. @p ret_attr: the inode as it is after; with nlink 0 it is an

@@ -16,7 +16,8 @@ struct name_op {
 	const struct meta_cred *cred;
 	uint32_t mode, rdev;
 	const char *target;
-	bool dir; /* rmdir, not unlink */
+	bool dir;    /* rmdir, not unlink */
+	bool orphan; /* link: of an inode without a name */
 
 	struct inode inode, dir_inode; /* results */
 };
@@ -162,6 +163,39 @@ static int create(struct meta_txn *t, void *arg)
 	return r;
 }
 
+static int create_orphan(struct meta_txn *t, void *arg)
+{
+	struct name_op *op = arg;
+	int r;
+
+	/* Locked, so that it cannot be removed, or given to another group, meanwhile. */
+	r = txn_get_inode(t, op->parent, true, &op->dir_inode);
+	if (!r)
+		r = inode_check_parent(&op->dir_inode);
+	if (r < 0)
+		return r;
+	new_inode(t, op, &op->dir_inode, &op->inode);
+	op->inode.attr.nlink = 0;
+	r = txn_put_inode(t, &op->inode);
+	if (!r)
+		r = txn_put(t, meta_key_number('O', op->ino), "\1", 1);
+	t->add_inodes = 1;
+	return r;
+}
+
+int meta_create_orphan(struct meta *m, uint64_t parent, const struct meta_cred *cred, uint32_t mode,
+                       struct meta_attr *ret_attr)
+{
+	struct name_op op = {.parent = parent, .cred = cred, .mode = S_IFREG | (mode & 07777)};
+	int r = meta_new_ino(m, &op.ino);
+
+	if (!r)
+		r = meta_run(m, false, create_orphan, &op);
+	if (!r)
+		give(&op, ret_attr, NULL);
+	return r;
+}
+
 static int check_mode(uint32_t *mode, const char *target)
 {
 	size_t length;
@@ -228,8 +262,8 @@ static int link_name(struct meta_txn *t, void *arg)
 		return r;
 	if (S_ISDIR(inode->attr.mode))
 		return -EPERM;
-	if (!inode->attr.nlink)
-		return -ENOENT; /* an orphan stays one */
+	if (!inode->attr.nlink && !op->orphan)
+		return -ENOENT;
 	if (inode->attr.nlink >= META_LINK_MAX)
 		return -EMLINK;
 	r = txn_get_dentry(t, op->parent, op->name, &d);
@@ -238,6 +272,8 @@ static int link_name(struct meta_txn *t, void *arg)
 
 	d = (struct dentry){.ino = op->ino, .type = inode->attr.mode & S_IFMT};
 	r = parent_add(dir, &t->now, false, &d);
+	if (!r && !inode->attr.nlink)
+		r = txn_delete(t, meta_key_number('O', op->ino));
 	inode->attr.nlink++;
 	inode->attr.ctime = t->now;
 	if (!r)
@@ -251,17 +287,32 @@ static int link_name(struct meta_txn *t, void *arg)
 	return r;
 }
 
+static int link_inode(struct meta *m, struct name_op *op, struct meta_attr *ret_attr,
+                      struct meta_attr *ret_parent)
+{
+	int r = meta_name_check(op->name, -EEXIST);
+
+	if (!r)
+		r = meta_run(m, false, link_name, op);
+	if (!r)
+		give(op, ret_attr, ret_parent);
+	return r;
+}
+
 int meta_link(struct meta *m, uint64_t ino, uint64_t parent, const char *name, struct meta_attr *ret_attr,
               struct meta_attr *ret_parent)
 {
 	struct name_op op = {.parent = parent, .name = name, .ino = ino};
-	int r = meta_name_check(name, -EEXIST);
 
-	if (!r)
-		r = meta_run(m, false, link_name, &op);
-	if (!r)
-		give(&op, ret_attr, ret_parent);
-	return r;
+	return link_inode(m, &op, ret_attr, ret_parent);
+}
+
+int meta_link_orphan(struct meta *m, uint64_t ino, uint64_t parent, const char *name,
+                     struct meta_attr *ret_attr, struct meta_attr *ret_parent)
+{
+	struct name_op op = {.parent = parent, .name = name, .ino = ino, .orphan = true};
+
+	return link_inode(m, &op, ret_attr, ret_parent);
 }
 
 /* ---- unlink, rmdir ---- */

@@ -274,6 +274,37 @@ static void an_unlinked_file_lives_on_as_an_orphan(void **state)
 	assert_int_equal(meta_unlink(f->m, 1, "a", NULL, NULL), -ENOENT);
 }
 
+static void a_file_made_without_a_name_can_get_one(void **state)
+{
+	struct fixture *f = *state;
+	struct meta_attr attr, parent, before = attr_of(f, 1);
+	uint64_t dir = make_dir(f, 1, "dir"), *orphans;
+	size_t count;
+
+	assert_int_equal(meta_create_orphan(f->m, 1, &fixture_cred, 0640, &attr), 0);
+	assert_int_equal(attr.nlink, 0);
+	assert_int_equal(attr.mode, S_IFREG | 0640);
+	assert_int_equal(attr.uid, fixture_cred.uid);
+	assert_int_equal(meta_link(f->m, attr.ino, 1, "a", NULL, NULL), -ENOENT);
+	assert_int_equal(meta_link_orphan(f->m, attr.ino, 1, "dir", NULL, NULL), -EEXIST);
+	assert_int_equal(meta_link_orphan(f->m, attr.ino, 1, "a", &attr, &parent), 0);
+	assert_int_equal(attr.nlink, 1);
+	assert_true(time_order(&parent.mtime, &before.mtime) > 0);
+	assert_int_equal(look(f, 1, "a"), attr.ino);
+	assert_int_equal(meta_list_orphans(f->m, &orphans, &count), 0);
+	assert_int_equal(count, 0);
+	free(orphans);
+	assert_int_equal(meta_reap(f->m, attr.ino), -EINVAL);
+
+	assert_int_equal(meta_rmdir(f->m, 1, "dir", NULL, NULL), 0);
+	assert_int_equal(meta_create_orphan(f->m, dir, &fixture_cred, 0640, &attr), -ENOENT);
+	assert_int_equal(meta_create_orphan(f->m, attr.ino, &fixture_cred, 0640, &attr), -ENOTDIR);
+	/* One that nobody names is reaped as others. */
+	assert_int_equal(meta_create_orphan(f->m, 1, &fixture_cred, 0640, &attr), 0);
+	assert_int_equal(meta_reap(f->m, attr.ino), 0);
+	assert_int_equal(meta_getattr(f->m, attr.ino, &attr), -ENOENT);
+}
+
 static void names_are_there_after_a_reopen(void **state)
 {
 	struct fixture *f = *state;
@@ -308,6 +339,7 @@ int main(void)
 		META_TEST(a_link_is_the_same_inode),
 		META_TEST(links_are_limited),
 		META_TEST(an_unlinked_file_lives_on_as_an_orphan),
+		META_TEST(a_file_made_without_a_name_can_get_one),
 		META_TEST(names_are_there_after_a_reopen),
 	};
 
