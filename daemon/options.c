@@ -49,7 +49,7 @@ static const struct spec {
 	{"foreground", 'f', no_argument, NULL, "stay in the foreground, log to standard error"},
 	{"debug", 'd', no_argument, NULL, "print every FUSE request (implies -f)"},
 	{"options", 'o', required_argument, "OPT[,OPT...]",
-         "mount options: ro, allow_other, noatime, nosuid, ...,\n"
+         "mount options: ro, allow_other, acl, nosuid, ...,\n"
          "and any long option below as NAME or NAME=VALUE"},
 	{"bpf-cache", KEY_BPF_CACHE, optional_argument, "MODE",
          "answer from inside the kernel: auto (default), require\n"
@@ -330,7 +330,7 @@ static void consider(const char *name, const char *candidate, const char **best,
 /* The option that @name was probably meant to be, or NULL. @with_fuse: -o names too. */
 static const char *meant(const char *name, bool with_fuse)
 {
-	static const char *const own[] = {"ro", "rw", "allow_other"};
+	static const char *const own[] = {"ro", "rw", "allow_other", "acl", "noacl"};
 	const char *best = NULL;
 	size_t best_distance = strlen(name) / 3 + 1;
 
@@ -466,6 +466,10 @@ static int set_mount_option(struct options *o, char *item, char **ret_why)
 		return add_fuse_opt(o, item);
 	if (!strcmp(item, "ro") || !strcmp(item, "rw")) {
 		o->read_only = item[1] == 'o';
+		return 0;
+	}
+	if (!strcmp(item, "acl") || !strcmp(item, "noacl")) {
+		o->acl = item[0] == 'a';
 		return 0;
 	}
 	if (!strcmp(item, "allow_other")) {

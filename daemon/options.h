@@ -19,6 +19,7 @@ struct options {
 	bool debug;       /* -d: libfuse's own trace, implies -f */
 	bool read_only;   /* -o ro */
 	bool allow_other;
+	bool acl;        /* -o acl: POSIX ACLs */
 	char *fuse_opts; /* the -o options that libfuse or the kernel take, comma-separated */
 
 	enum bpf_cache bpf_cache;

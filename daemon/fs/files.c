@@ -37,7 +37,7 @@ static void fill_open(struct fuse_file_info *fi, struct data_file *f)
 	fi->noflush = !is_writable(fi);
 }
 
-/* open(O_TRUNC), which is a write(2) for the set-id bits; root keeps them, as with CAP_FSETID. */
+/* open(O_TRUNC), which is a write(2) for the set-id bits (root keeps them, as with CAP_FSETID) and for capabilities. */
 static int truncate_on_open(struct volume *v, uint64_t ino, uid_t uid)
 {
 	const struct meta_attr empty = {};
@@ -46,6 +46,10 @@ static int truncate_on_open(struct volume *v, uint64_t ino, uid_t uid)
 	int r;
 
 	r = data_truncate(v->data, ino, set, &empty, &after);
+	if (!r && after.xattrs) {
+		r = meta_removexattr(v->meta, ino, "security.capability", NULL);
+		r = r == -ENODATA ? 0 : r;
+	}
 	publish_inode(v->publish, ino);
 	return r < 0 ? fs_data_error(ino, "truncating", r) : 0;
 }
@@ -125,8 +129,7 @@ static int create_named(struct volume *v, uint64_t parent, const char *name, con
 void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
 	struct volume *v = fs_begin(req, DAEMON_OP_create);
-	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-	const struct meta_cred cred = {.uid = ctx->uid, .gid = ctx->gid};
+	const struct meta_cred cred = fs_cred(req, v);
 	struct meta_attr attr;
 	struct fuse_entry_param entry;
 	struct data_file *f;

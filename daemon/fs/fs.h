@@ -39,6 +39,9 @@ static inline struct volume *fs_begin(fuse_req_t req, enum daemon_op op)
 	return v;
 }
 
+/** Who asks, for what creates something. */
+struct meta_cred fs_cred(fuse_req_t req, const struct volume *v);
+
 /** Answer 0 or a negative errno. */
 void fs_reply_result(fuse_req_t req, int r);
 

@@ -30,8 +30,7 @@ void fs_readlink(fuse_req_t req, fuse_ino_t ino)
 static void make(fuse_req_t req, struct volume *v, uint64_t parent, const char *name, mode_t mode, dev_t rdev,
                  const char *target)
 {
-	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-	const struct meta_cred cred = {.uid = ctx->uid, .gid = ctx->gid};
+	const struct meta_cred cred = fs_cred(req, v);
 	struct meta_attr attr, parent_attr;
 	int r;
 

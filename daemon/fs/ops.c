@@ -16,7 +16,7 @@ static void want(struct fuse_conn_info *conn, unsigned capability, bool on)
 
 static void fs_init(void *userdata, struct fuse_conn_info *conn)
 {
-	(void)userdata;
+	const struct volume *v = userdata;
 
 	/* Write-through: what write(2) took is at the daemon, and the kernel's times and sizes are ours. */
 	want(conn, FUSE_CAP_WRITEBACK_CACHE, false);
@@ -37,7 +37,11 @@ static void fs_init(void *userdata, struct fuse_conn_info *conn)
 	/* Locks are the kernel's own: one mount, one table. */
 	want(conn, FUSE_CAP_POSIX_LOCKS, false);
 	want(conn, FUSE_CAP_FLOCK_LOCKS, false);
-	want(conn, FUSE_CAP_POSIX_ACL, false);
+	/* With default ACLs it is here that is known whether the umask counts. */
+	want(conn, FUSE_CAP_POSIX_ACL, v->options->acl);
+	want(conn, FUSE_CAP_DONT_MASK, v->options->acl);
+	if (v->options->acl && !(conn->want & FUSE_CAP_POSIX_ACL))
+		log_warning("-o acl: this kernel's FUSE does not enforce POSIX ACLs");
 	/* Replies come out of plain memory, and writes go through it: a pipe would be one more copy. */
 	want(conn, FUSE_CAP_SPLICE_READ, false);
 	want(conn, FUSE_CAP_SPLICE_WRITE, false);
@@ -92,6 +96,14 @@ const struct fuse_lowlevel_ops fs_ops = {
 };
 
 /* ---- what the families share ---- */
+
+struct meta_cred fs_cred(fuse_req_t req, const struct volume *v)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	return (struct meta_cred){
+		.uid = ctx->uid, .gid = ctx->gid, .acl = v->options->acl, .umask = ctx->umask};
+}
 
 void fs_reply_result(fuse_req_t req, int r)
 {

@@ -5,7 +5,8 @@
 /*
  * open(O_TMPFILE) with a libfuse that has no operation for it.
  *
- * The kernel's TMPFILE request is, but for the opcode, a CREATE: the same body, the same answer, and its name is
+ * The kernel's TMPFILE request is, but for the opcode, a CREATE: the same body, the same answer, and its name
+ * is
  * "/", which no file can have. So requests are read by a function of our own, which makes it one before
  * libfuse sees it; fs_create() knows it by that name.
  */

@@ -3,23 +3,47 @@
 #include "common/cleanup.h"
 #include "daemon/fs/fs.h"
 #include "daemon/kernel/publish.h"
+#include "daemon/meta/acl.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/xattr.h>
+
+#define TRUSTED "trusted."
+
+static bool begins_with(const char *name, const char *prefix)
+{
+	return !strncmp(name, prefix, strlen(prefix));
+}
 
 /*
- * The kernel checks who may use which of these. Not "system.", where ACLs live: nothing enforces them here,
- * so a copy that kept them would only look protected.
+ * The kernel checks who may use which of these. ACLs only if it enforces them: a copy that kept them would
+ * else only look protected.
  */
-static bool is_supported(const char *name)
+static bool is_supported(const struct volume *v, const char *name)
 {
-	static const char *const prefixes[] = {"user.", "trusted.", "security."};
+	if (meta_acl_name(name))
+		return v->options->acl;
+	return begins_with(name, "user.") || begins_with(name, TRUSTED) || begins_with(name, "security.");
+}
 
-	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
-		if (!strncmp(name, prefixes[i], strlen(prefixes[i])))
-			return true;
+/* Setting the access ACL of a file is a chmod: who is not in its group loses the set-gid bit. */
+static int acl_flags(fuse_req_t req, struct volume *v, uint64_t ino, const char *name)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	struct meta_attr attr;
+	gid_t groups[1024];
+	int count;
+
+	if (strcmp(name, META_ACL_ACCESS) != 0 || !ctx->uid || meta_getattr(v->meta, ino, &attr) < 0 ||
+	    !(attr.mode & S_ISGID) || ctx->gid == attr.gid)
+		return 0;
+	count = fuse_req_getgroups(req, ARRAY_SIZE(groups), groups);
+	for (int i = 0; i < count && i < (int)ARRAY_SIZE(groups); i++) {
+		if (groups[i] == attr.gid)
+			return 0;
 	}
-	return false;
+	return META_XATTR_KILL_SGID;
 }
 
 /*
@@ -32,7 +56,12 @@ void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 	struct meta_attr attr;
 	int r;
 
-	r = is_supported(name) ? meta_setxattr(v->meta, ino, name, value, size, flags, &attr) : -EOPNOTSUPP;
+	flags &= XATTR_CREATE | XATTR_REPLACE;
+	if (is_supported(v, name))
+		r = meta_setxattr(v->meta, ino, name, value, size, flags | acl_flags(req, v, ino, name),
+		                  &attr);
+	else
+		r = -EOPNOTSUPP;
 	publish_inode(v->publish, ino);
 	fs_reply_result(req, r);
 }
@@ -60,11 +89,28 @@ void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	size_t length;
 	int r;
 
-	r = is_supported(name) ? meta_getxattr(v->meta, ino, name, &value, &length) : -EOPNOTSUPP;
+	r = is_supported(v, name) ? meta_getxattr(v->meta, ino, name, &value, &length) : -EOPNOTSUPP;
 	if (r < 0)
 		fuse_reply_err(req, -r);
 	else
 		reply_sized(req, value, length, size);
+}
+
+/* Leave out what the caller could not read. @return the new length. */
+static size_t keep_visible(const struct volume *v, uid_t uid, char *names, size_t length)
+{
+	size_t kept = 0;
+
+	for (size_t at = 0, size; at < length; at += size) {
+		const char *name = names + at;
+
+		size = strlen(name) + 1;
+		if (!is_supported(v, name) || (uid && begins_with(name, TRUSTED)))
+			continue;
+		memmove(names + kept, name, size);
+		kept += size;
+	}
+	return kept;
 }
 
 void fs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
@@ -78,7 +124,7 @@ void fs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	if (r < 0)
 		fuse_reply_err(req, -r);
 	else
-		reply_sized(req, names, length, size);
+		reply_sized(req, names, keep_visible(v, fuse_req_ctx(req)->uid, names, length), size);
 }
 
 /*
@@ -91,7 +137,7 @@ void fs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 	struct meta_attr attr;
 	int r;
 
-	r = is_supported(name) ? meta_removexattr(v->meta, ino, name, &attr) : -EOPNOTSUPP;
+	r = is_supported(v, name) ? meta_removexattr(v->meta, ino, name, &attr) : -EOPNOTSUPP;
 	publish_inode(v->publish, ino);
 	fs_reply_result(req, r);
 }

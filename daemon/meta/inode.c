@@ -73,10 +73,14 @@ static int setattr(struct meta_txn *t, void *arg)
 		a->uid = op->attr->uid;
 	if (op->set & META_SET_GID)
 		a->gid = op->attr->gid;
-	if (op->set & META_SET_MODE)
+	if (op->set & META_SET_MODE) {
 		a->mode = (a->mode & S_IFMT) | (op->attr->mode & 07777);
-	else if (op->set & (META_SET_UID | META_SET_GID))
+		r = txn_chmod_acl(t, &op->inode);
+		if (r < 0)
+			return r;
+	} else if (op->set & (META_SET_UID | META_SET_GID)) {
 		inode_kill_suid(&op->inode);
+	}
 	if (op->set & META_SET_KILL_SUIDGID)
 		inode_kill_suid(&op->inode);
 	if (op->set & META_SET_ATIME)

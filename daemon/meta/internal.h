@@ -114,6 +114,13 @@ int txn_drop_link(struct meta_txn *t, struct inode *inode);
 /** -ENOTDIR, or -ENOENT: nothing can be made in a removed directory. */
 int inode_check_parent(const struct inode *parent);
 
+/** After a chmod of @p inode (locked): its access ACL, if it has one, follows. */
+int txn_chmod_acl(struct meta_txn *t, const struct inode *inode);
+
+/** Mode and ACLs of a new @p inode (written by the caller) in @p dir, by its default ACL or by the umask. */
+int txn_inherit_acl(struct meta_txn *t, const struct inode *dir, const struct meta_cred *cred,
+                    struct inode *inode);
+
 /** What the inode counts in struct meta_usage.bytes. */
 uint64_t inode_usage(const struct inode *inode);
 

@@ -74,6 +74,10 @@ struct meta_volume {
 /** The caller of a request. */
 struct meta_cred {
 	uint32_t uid, gid;
+	/* The directory's default ACL counts: modes are as asked for, and the umask comes off if there is
+	 * none. */
+	bool acl;
+	uint32_t umask;
 };
 
 /* ---- life ---- */
@@ -191,7 +195,14 @@ int meta_readdir(struct meta *m, uint64_t ino, uint64_t from, bool with_attr, me
 
 /* ---- extended attributes ---- */
 
-/** @p flags: XATTR_CREATE, XATTR_REPLACE. -E2BIG, -ERANGE as setxattr(2). @p ret: after (ctime, xattrs). */
+#define META_XATTR_KILL_SGID (1 << 16)
+/**
+ * @p flags: XATTR_CREATE, XATTR_REPLACE. -E2BIG, -ERANGE as setxattr(2). @p ret: after (ctime, xattrs).
+ *
+ * ACLs (acl.h) change the mode, too, and one that says no more than the mode is not kept; meta_setattr() of
+ * the mode changes them. To remove one that is not there is no error. META_XATTR_KILL_SGID: clear the bit,
+ * since who sets this ACL is not in the file's group.
+ */
 int meta_setxattr(struct meta *m, uint64_t ino, const char *name, const void *value, size_t size, int flags,
                   struct meta_attr *ret);
 /** @return 0 and a copy to free, or -ENODATA. */

@@ -154,6 +154,8 @@ static int create(struct meta_txn *t, void *arg)
 	if (!r && S_ISLNK(op->mode))
 		r = put_target(t, op->ino, op->target);
 	if (!r)
+		r = txn_inherit_acl(t, dir, op->cred, &op->inode);
+	if (!r)
 		r = txn_put_inode(t, &op->inode);
 	if (!r)
 		r = txn_put_dentry(t, op->parent, op->name, &d);
@@ -176,7 +178,9 @@ static int create_orphan(struct meta_txn *t, void *arg)
 		return r;
 	new_inode(t, op, &op->dir_inode, &op->inode);
 	op->inode.attr.nlink = 0;
-	r = txn_put_inode(t, &op->inode);
+	r = txn_inherit_acl(t, &op->dir_inode, op->cred, &op->inode);
+	if (!r)
+		r = txn_put_inode(t, &op->inode);
 	if (!r)
 		r = txn_put(t, meta_key_number('O', op->ino), "\1", 1);
 	t->add_inodes = 1;

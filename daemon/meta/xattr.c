@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Extended attributes: a record each, counted in the inode so that "none" costs no search. */
+#include "daemon/meta/acl.h"
 #include "daemon/meta/internal.h"
 
 #include <errno.h>
@@ -142,6 +143,38 @@ static int lock_and_find(struct meta_txn *t, struct xattr_op *op)
 	return r == -ENOENT ? 0 : r < 0 ? r : 1;
 }
 
+/* Take the attribute away if it is @p there. */
+static int drop(struct meta_txn *t, struct xattr_op *op, bool there)
+{
+	int r = 0;
+
+	op->inode.attr.ctime = t->now;
+	if (there) {
+		op->inode.attr.xattrs--;
+		r = txn_delete(t, meta_key_name('X', op->ino, op->name));
+	}
+	return r < 0 ? r : txn_put_inode(t, &op->inode);
+}
+
+/* What an ACL does to the mode. @return 1: then there is nothing more to keep of it. */
+static int apply_acl(struct xattr_op *op)
+{
+	uint32_t *mode = &op->inode.attr.mode;
+
+	if (S_ISLNK(*mode))
+		return -EOPNOTSUPP;
+	if (!strcmp(op->name, META_ACL_DEFAULT)) {
+		if (meta_acl_empty(op->set_size))
+			return 1;
+		return S_ISDIR(*mode) ? 0 : -EACCES;
+	}
+	if (meta_acl_empty(op->set_size))
+		return 1;
+	if (op->flags & META_XATTR_KILL_SGID)
+		*mode &= ~(uint32_t)S_ISGID;
+	return meta_acl_to_mode(op->set_value, op->set_size, mode);
+}
+
 static int set(struct meta_txn *t, void *arg)
 {
 	struct xattr_op *op = arg;
@@ -152,6 +185,9 @@ static int set(struct meta_txn *t, void *arg)
 	there = lock_and_find(t, op);
 	if (there < 0)
 		return there;
+	r = meta_acl_name(op->name) ? apply_acl(op) : 0;
+	if (r)
+		return r < 0 ? r : drop(t, op, there);
 	if (there && (op->flags & XATTR_CREATE))
 		return -EEXIST;
 	if (!there && (op->flags & XATTR_REPLACE))
@@ -181,10 +217,14 @@ int meta_setxattr(struct meta *m, uint64_t ino, const char *name, const void *va
 
 	if (r < 0)
 		return r;
-	if (flags & ~(XATTR_CREATE | XATTR_REPLACE))
+	if (flags & ~(XATTR_CREATE | XATTR_REPLACE | META_XATTR_KILL_SGID))
 		return -EINVAL;
 	if (size > META_XATTR_SIZE_MAX)
 		return -E2BIG;
+	if (meta_acl_name(name))
+		r = meta_acl_check(value, size);
+	if (r < 0)
+		return r;
 	r = meta_run(m, false, set, &op);
 	if (!r && ret)
 		*ret = op.inode.attr;
@@ -196,12 +236,83 @@ static int take_away(struct meta_txn *t, void *arg)
 	struct xattr_op *op = arg;
 	int r = lock_and_find(t, op);
 
-	if (r <= 0)
-		return r < 0 ? r : -ENODATA;
-	op->inode.attr.xattrs--;
-	op->inode.attr.ctime = t->now;
-	r = txn_delete(t, meta_key_name('X', op->ino, op->name));
-	return r < 0 ? r : txn_put_inode(t, &op->inode);
+	if (r < 0)
+		return r;
+	return r || meta_acl_name(op->name) ? drop(t, op, r) : -ENODATA;
+}
+
+/* ---- ACLs and modes ---- */
+
+/* The ACL @p name of an inode; *ret NULL: none. */
+static int get_acl(struct meta_txn *t, const struct inode *inode, const char *name, void **ret,
+                   size_t *ret_size)
+{
+	struct meta_key key = meta_key_name('X', inode->attr.ino, name);
+	_cleanup_free_ void *value = NULL, *acl = NULL;
+	size_t size;
+	int r;
+
+	*ret = NULL;
+	if (!inode->attr.xattrs)
+		return 0;
+	r = kv_get(t->kv, meta_key_slice(&key), false, &value, &size);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	r = meta_decode_bytes((struct kv_slice){value, size}, &acl, &size);
+	if (r < 0)
+		return r;
+	if (meta_acl_check(acl, size) < 0)
+		return -EBADMSG;
+	*ret = TAKE_PTR(acl);
+	*ret_size = size;
+	return 0;
+}
+
+static int put_acl(struct meta_txn *t, uint64_t ino, const char *name, const void *acl, size_t size)
+{
+	_cleanup_free_ void *value = NULL;
+	int r = meta_encode_bytes(acl, size, &value, &size);
+
+	return r < 0 ? r : txn_put(t, meta_key_name('X', ino, name), value, size);
+}
+
+int txn_chmod_acl(struct meta_txn *t, const struct inode *inode)
+{
+	_cleanup_free_ void *acl = NULL;
+	size_t size;
+	int r = get_acl(t, inode, META_ACL_ACCESS, &acl, &size);
+
+	if (r < 0 || !acl)
+		return r;
+	meta_acl_set_mode(acl, size, inode->attr.mode);
+	return put_acl(t, inode->attr.ino, META_ACL_ACCESS, acl, size);
+}
+
+int txn_inherit_acl(struct meta_txn *t, const struct inode *dir, const struct meta_cred *cred,
+                    struct inode *inode)
+{
+	_cleanup_free_ void *acl = NULL;
+	struct meta_attr *a = &inode->attr;
+	size_t size;
+	int r;
+
+	if (!cred->acl || S_ISLNK(a->mode))
+		return 0;
+	r = get_acl(t, dir, META_ACL_DEFAULT, &acl, &size);
+	if (r < 0)
+		return r;
+	if (!acl) {
+		a->mode &= ~(cred->umask & 0777);
+		return 0;
+	}
+	if (S_ISDIR(a->mode)) {
+		a->xattrs++;
+		r = put_acl(t, a->ino, META_ACL_DEFAULT, acl, size);
+	}
+	if (r < 0 || meta_acl_create(acl, size, &a->mode))
+		return r;
+	a->xattrs++;
+	return put_acl(t, a->ino, META_ACL_ACCESS, acl, size);
 }
 
 int meta_removexattr(struct meta *m, uint64_t ino, const char *name, struct meta_attr *ret)

@@ -72,7 +72,7 @@ void test_volume_close(struct test_volume *t)
 uint64_t test_volume_make(struct test_volume *t, uint64_t parent, const char *name, uint32_t mode,
                           size_t size)
 {
-	const struct meta_cred cred = {0, 0};
+	const struct meta_cred cred = {.uid = 0, .gid = 0};
 	struct meta_attr attr;
 	struct data_file *f;
 	char *bytes;

@@ -95,7 +95,7 @@ static void defaults_are_those_of_the_manual(void **state)
 	(void)state;
 	assert_string_equal(o.source, "file:///v");
 	assert_string_equal(o.mountpoint, mountpoint);
-	assert_false(o.foreground || o.debug || o.read_only || o.allow_other || o.clone_fd);
+	assert_false(o.foreground || o.debug || o.read_only || o.allow_other || o.acl || o.clone_fd);
 	assert_int_equal(o.bpf_cache, BPF_CACHE_AUTO);
 	assert_int_equal(o.bpf_max_entries, 1 << 20);
 	assert_null(o.cache_dir);
@@ -171,12 +171,12 @@ static void io_retries_is_another_name_of_retries(void **state)
 static void long_options_may_be_given_with_o(void **state)
 {
 	struct options o = ACCEPT("-o", "cache-dir=/x,bpf-cache=require,clone-fd", "-o",
-	                          "ro,allow_other,noatime,nosuid");
+	                          "ro,allow_other,acl,noatime,nosuid");
 
 	(void)state;
 	assert_string_equal(o.cache_dir, "/x");
 	assert_int_equal(o.bpf_cache, BPF_CACHE_REQUIRE);
-	assert_true(o.clone_fd && o.read_only && o.allow_other);
+	assert_true(o.clone_fd && o.read_only && o.allow_other && o.acl);
 	assert_string_equal(o.fuse_opts, "noatime,nosuid");
 	options_free(&o);
 }

@@ -186,7 +186,7 @@ static inline int teardown(void **state)
 
 static inline uint64_t make_file(struct fixture *f, const char *name)
 {
-	const struct meta_cred cred = {1000, 100};
+	const struct meta_cred cred = {.uid = 1000, .gid = 100};
 	struct meta_attr attr;
 
 	assert_int_equal(

@@ -31,7 +31,7 @@ struct fixture {
 
 static const struct meta_volume fixture_volume = {
 	.uuid = "00000000-1111-2222-3333-444444444444", .name = "test", .chunk_size = CHUNK};
-static const struct meta_cred fixture_cred = {1000, 100};
+static const struct meta_cred fixture_cred = {.uid = 1000, .gid = 100};
 
 static inline int fixture_remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
