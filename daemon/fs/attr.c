@@ -44,10 +44,8 @@ void fs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 static unsigned wanted(const struct stat *st, int to_set, struct meta_attr *ret)
 {
 	unsigned set = 0;
-	struct timespec now;
 
 	*ret = (struct meta_attr){};
-	clock_gettime(CLOCK_REALTIME, &now);
 	if (to_set & FUSE_SET_ATTR_MODE) {
 		set |= META_SET_MODE;
 		ret->mode = st->st_mode & 07777;
@@ -64,13 +62,17 @@ static unsigned wanted(const struct stat *st, int to_set, struct meta_attr *ret)
 		set |= META_SET_SIZE;
 		ret->size = (uint64_t)st->st_size;
 	}
-	if (to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW)) {
+	if (to_set & FUSE_SET_ATTR_ATIME_NOW) {
+		set |= META_SET_ATIME_NOW;
+	} else if (to_set & FUSE_SET_ATTR_ATIME) {
 		set |= META_SET_ATIME;
-		ret->atime = to_set & FUSE_SET_ATTR_ATIME_NOW ? now : st->st_atim;
+		ret->atime = st->st_atim;
 	}
-	if (to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW)) {
+	if (to_set & FUSE_SET_ATTR_MTIME_NOW) {
+		set |= META_SET_MTIME_NOW;
+	} else if (to_set & FUSE_SET_ATTR_MTIME) {
 		set |= META_SET_MTIME;
-		ret->mtime = to_set & FUSE_SET_ATTR_MTIME_NOW ? now : st->st_mtim;
+		ret->mtime = st->st_mtim;
 	}
 	if (to_set & FUSE_SET_ATTR_CTIME) {
 		set |= META_SET_CTIME;
@@ -114,11 +116,11 @@ void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, str
 	(void)fi;
 	if (set & META_SET_SIZE && st->st_size < 0)
 		r = -EINVAL;
-	if (!r && set & (META_SET_MTIME | META_SET_CTIME))
+	if (!r && set & (META_SET_MTIME | META_SET_MTIME_NOW | META_SET_CTIME))
 		r = commit_pending(v, ino);
 	if (!r && set & META_SET_SIZE)
 		r = data_truncate(v->data, ino, set, &attr, &after);
-	else if (!r && set)
+	else if (!r) /* chown(2) of nothing, too, changes ctime */
 		r = meta_setattr(v->meta, ino, set, &attr, &after);
 
 	if (r < 0) {

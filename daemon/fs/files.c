@@ -37,7 +37,8 @@ static void fill_open(struct fuse_file_info *fi, struct data_file *f)
 	fi->noflush = !is_writable(fi);
 }
 
-/* open(O_TRUNC), which is a write(2) for the set-id bits (root keeps them, as with CAP_FSETID) and for capabilities. */
+/* open(O_TRUNC), which is a write(2) for the set-id bits (root keeps them, as with CAP_FSETID) and for
+ * capabilities. */
 static int truncate_on_open(struct volume *v, uint64_t ino, uid_t uid)
 {
 	const struct meta_attr empty = {};

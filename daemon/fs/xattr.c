@@ -20,11 +20,17 @@ static bool begins_with(const char *name, const char *prefix)
  * The kernel checks who may use which of these. ACLs only if it enforces them: a copy that kept them would
  * else only look protected.
  */
-static bool is_supported(const struct volume *v, const char *name)
+static int check_name(const struct volume *v, const char *name)
 {
+	static const char *const prefixes[] = {"user.", TRUSTED, "security."};
+
 	if (meta_acl_name(name))
-		return v->options->acl;
-	return begins_with(name, "user.") || begins_with(name, TRUSTED) || begins_with(name, "security.");
+		return v->options->acl ? 0 : -EOPNOTSUPP;
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
+		if (begins_with(name, prefixes[i]))
+			return name[strlen(prefixes[i])] ? 0 : -EINVAL;
+	}
+	return -EOPNOTSUPP;
 }
 
 /* Setting the access ACL of a file is a chmod: who is not in its group loses the set-gid bit. */
@@ -57,11 +63,10 @@ void fs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 	int r;
 
 	flags &= XATTR_CREATE | XATTR_REPLACE;
-	if (is_supported(v, name))
+	r = check_name(v, name);
+	if (!r)
 		r = meta_setxattr(v->meta, ino, name, value, size, flags | acl_flags(req, v, ino, name),
 		                  &attr);
-	else
-		r = -EOPNOTSUPP;
 	publish_inode(v->publish, ino);
 	fs_reply_result(req, r);
 }
@@ -89,7 +94,9 @@ void fs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	size_t length;
 	int r;
 
-	r = is_supported(v, name) ? meta_getxattr(v->meta, ino, name, &value, &length) : -EOPNOTSUPP;
+	r = check_name(v, name);
+	if (!r)
+		r = meta_getxattr(v->meta, ino, name, &value, &length);
 	if (r < 0)
 		fuse_reply_err(req, -r);
 	else
@@ -105,7 +112,7 @@ static size_t keep_visible(const struct volume *v, uid_t uid, char *names, size_
 		const char *name = names + at;
 
 		size = strlen(name) + 1;
-		if (!is_supported(v, name) || (uid && begins_with(name, TRUSTED)))
+		if (check_name(v, name) < 0 || (uid && begins_with(name, TRUSTED)))
 			continue;
 		memmove(names + kept, name, size);
 		kept += size;
@@ -137,7 +144,9 @@ void fs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 	struct meta_attr attr;
 	int r;
 
-	r = is_supported(v, name) ? meta_removexattr(v->meta, ino, name, &attr) : -EOPNOTSUPP;
+	r = check_name(v, name);
+	if (!r)
+		r = meta_removexattr(v->meta, ino, name, &attr);
 	publish_inode(v->publish, ino);
 	fs_reply_result(req, r);
 }

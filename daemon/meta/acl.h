@@ -4,8 +4,8 @@
 
 /*
  * POSIX ACLs as the kernel gives them (extended attributes, version 2): a header, then entries of tag,
- * permissions and id, little-endian, sorted by tag. Who may do what by them is decided by the kernel; here they
- * are kept in step with the mode, as ext4 does it: the owner's, the mask's (or else the group's) and the
+ * permissions and id, little-endian, sorted by tag. Who may do what by them is decided by the kernel; here
+ * they are kept in step with the mode, as ext4 does it: the owner's, the mask's (or else the group's) and the
  * others' entries are the mode's permission bits.
  */
 
@@ -30,8 +30,8 @@ bool meta_acl_to_mode(const void *acl, size_t size, uint32_t *mode);
 void meta_acl_set_mode(void *acl, size_t size, uint32_t mode);
 
 /**
- * Make of a directory's default ACL the access ACL of what is created in it with *mode, and the mode that goes
- * with it. @return true if the mode is all it says.
+ * Make of a directory's default ACL the access ACL of what is created in it with *mode, and the mode that
+ * goes with it. @return true if the mode is all it says.
  */
 bool meta_acl_create(void *acl, size_t size, uint32_t *mode);
 

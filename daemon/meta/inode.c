@@ -87,6 +87,10 @@ static int setattr(struct meta_txn *t, void *arg)
 		a->atime = op->attr->atime;
 	if (op->set & META_SET_MTIME)
 		a->mtime = op->attr->mtime;
+	if (op->set & META_SET_ATIME_NOW)
+		a->atime = t->now;
+	if (op->set & META_SET_MTIME_NOW)
+		a->mtime = t->now;
 	a->ctime = op->set & META_SET_CTIME ? op->attr->ctime : t->now;
 	return txn_put_inode(t, &op->inode);
 }

@@ -115,6 +115,8 @@ enum meta_set {
 	META_SET_MTIME = 1 << 5,
 	META_SET_CTIME = 1 << 6,
 	META_SET_KILL_SUIDGID = 1 << 7, /* clear suid, and sgid if group-executable */
+	META_SET_ATIME_NOW = 1 << 8,    /* the same as ctime becomes */
+	META_SET_MTIME_NOW = 1 << 9,
 };
 /**
  * Set what @p set (enum meta_set) names from @p attr; ctime becomes now unless

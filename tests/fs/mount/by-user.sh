@@ -14,8 +14,10 @@ chown 65534:65534 "$MNT" "$META" "$CACHE" "$CASE_DIR/volume"
 as 65534 curvefs format "$VOLUME" --meta-dir "$META"
 as 65534 curvefs-fuse -f --bpf-cache=off --meta-dir "$META" --cache-dir "$CACHE" "$VOLUME" "$MNT" >>daemon.log 2>&1 </dev/null &
 DAEMON=$!
+# shellcheck disable=SC2004 # by name
 case_daemons[$MNT]=$DAEMON
 wait_for 10 is_mounted "$MNT"
+# shellcheck disable=SC2016 # its own arguments
 as 65534 sh -c 'umask 022; cd "$1" && echo hello >f && mkdir d && mv f d/g && chmod 4755 d/g' sh "$MNT"
 assert_eq "$(as 65534 stat -c '%a %u:%g' "$MNT" "$MNT/d" "$MNT/d/g" | tr '\n' ' ')" \
 	"755 65534:65534 755 65534:65534 4755 65534:65534 "

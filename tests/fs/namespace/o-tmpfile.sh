@@ -38,7 +38,10 @@ os.fsync(os.open(".", os.O_RDONLY))
 os.kill(int(sys.argv[1]), 9)
 PY
 kill_daemon
-mount_volume
+mount_volume --clone-fd
+run_python <<'PY'
+os.write(os.open(".", os.O_TMPFILE | os.O_RDWR), b"x")
+PY
 assert_eq "$(ls "$MNT")" kept
 assert_eq "$(cksum <"$MNT/kept")" "$(printf 'hello%.0s' {1..1000} | cksum)"
 assert_eq "$(stat -c %h "$MNT/kept")" 1
