@@ -21,8 +21,8 @@ $(programs):
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-include bpf/rules.mk
 include kpatch-extfuse/rules.mk
+include bpf/rules.mk
 include tests/rules.mk
 include vmtest/rules.mk
 

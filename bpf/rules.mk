@@ -6,7 +6,7 @@ BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -std=gnu11 -O2 -g -Wall -Wextra -W
 
 bpf: $(bpf-object) ## build the BPF object only
 
-$(B)/bpf/vmlinux.h: $(KDIR)/vmlinux
+$(B)/bpf/vmlinux.h: $(KDIR)/vmlinux $(module-kdir)
 	$(call say,BTF,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(BPFTOOL) btf dump file $< format c >$@

@@ -4,6 +4,7 @@
 #   SANITIZE=asan  AddressSanitizer and UBSan, built under build-asan/
 #   SANITIZE=tsan  ThreadSanitizer, built under build-tsan/
 #   SANITIZE=fuzz  what libFuzzer's targets link, by clang, built under build-fuzz/
+#   SANITIZE=coverage  not optimised, each executed line counted, built under build-coverage/
 SHELL    := bash
 PREFIX   ?= /usr/local
 CLANG    ?= clang
@@ -35,6 +36,8 @@ san-fuzz := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=un
 ifeq ($(SANITIZE),fuzz)
 CC       := $(CLANG)
 endif
+# Counted by threads at once; each process adds to the counts (*.gcda) of those before it.
+san-coverage := --coverage -fprofile-update=atomic -O0
 override CFLAGS  += $(san-$(SANITIZE))
 override LDFLAGS += -pthread $(san-$(SANITIZE))
 

@@ -12,7 +12,7 @@ unit-src     := $(wildcard tests/unit/*_test.c tests/unit/*/*_test.c tests/unit/
 unit-prog    := $(unit-src:%.c=$(B)/%)
 libharness   := $(B)/libharness.a
 
-.PHONY: units-build harness
+.PHONY: units-build harness tsan coverage
 
 $(libharness): $(harness-src:%.c=$(B)/%.o)
 	$(call say,AR,$@)
@@ -37,7 +37,7 @@ s3rver: ## install s3rver below build/, for one more S3 server in the unit tests
 	$(Q)npm install --silent --no-audit --no-fund --no-package-lock --prefix build/s3rver s3rver@3.7.1
 
 fs-test: programs harness ## run the whole-program cases on this machine, without BPF
-	$(Q)tests/run-cases --build=$(B) --bpf=off --jobs=$(shell nproc) $(CASES)
+	$(Q)tests/run-cases --build=$(B) --bpf=off --jobs=$$(nproc) --timeout=$${CASE_TIMEOUT:-60} $(CASES)
 
 asan: ## units and whole-program cases with AddressSanitizer, leak and undefined-behaviour checks
 	$(Q)$(MAKE) --no-print-directory SANITIZE=asan programs units-build
@@ -63,6 +63,21 @@ FUZZ_SECONDS ?= 60
 fuzz: ## feed random bytes to every parser, for FUZZ_SECONDS=60 in all
 	$(Q)$(MAKE) --no-print-directory SANITIZE=fuzz fuzz-build
 	$(Q)tests/fuzz/run --seconds=$(FUZZ_SECONDS) build-fuzz/tests/fuzz
+
+# What is no finding is in tests/tsan.supp.
+tsan: ## units and whole-program cases with ThreadSanitizer
+	$(Q)$(MAKE) --no-print-directory SANITIZE=tsan programs units-build
+	$(Q)UNIT_TIMEOUT=600 $(MAKE) --no-print-directory SANITIZE=tsan units
+	$(Q)CASE_TIMEOUT=200 $(MAKE) --no-print-directory SANITIZE=tsan fs-test
+
+# A daemon that is killed counts nothing; those that end do.
+COVERAGE_MIN ?= 85
+coverage: ## lines that the units and whole-program cases execute; fails below COVERAGE_MIN (85) percent
+	$(Q)$(MAKE) --no-print-directory SANITIZE=coverage programs units-build
+	$(Q)find build-coverage -name '*.gcda' -delete
+	$(Q)$(MAKE) --no-print-directory SANITIZE=coverage units
+	$(Q)$(MAKE) --no-print-directory SANITIZE=coverage fs-test
+	$(Q)tests/coverage.py --min=$(COVERAGE_MIN) build-coverage daemon cache tools
 
 # The packages that the first lines of this build look for (pkg-config) may be installed only now,
 # so everything after the set-up runs in makes of its own.

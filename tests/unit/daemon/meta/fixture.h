@@ -5,7 +5,6 @@
 /* A formatted and open volume in a temporary folder, for the tests of daemon/meta/. */
 
 #include <errno.h>
-#include <ftw.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,12 +18,13 @@
 #include "common/cleanup.h"
 #include "daemon/meta/check.h"
 #include "daemon/meta/meta.h"
+#include "tests/harness/tempdir.h"
 
 #define MIB (1u << 20)
 #define CHUNK (4 * MIB)
 
 struct fixture {
-	char top[PATH_MAX]; /* removed at the end */
+	char *top; /* removed at the end */
 	char dir[PATH_MAX + 8];
 	struct meta *m;
 };
@@ -32,12 +32,6 @@ struct fixture {
 static const struct meta_volume fixture_volume = {
 	.uuid = "00000000-1111-2222-3333-444444444444", .name = "test", .chunk_size = CHUNK};
 static const struct meta_cred fixture_cred = {.uid = 1000, .gid = 100};
-
-static inline int fixture_remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
 
 static inline void fixture_open(struct fixture *f)
 {
@@ -58,11 +52,10 @@ static inline void fixture_reopen(struct fixture *f)
 static inline int fixture_setup_empty(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	const char *tmp = getenv("TMPDIR");
 
 	assert_non_null(f);
-	snprintf(f->top, sizeof(f->top), "%s/meta-test.XXXXXX", tmp ? tmp : "/tmp");
-	assert_non_null(mkdtemp(f->top));
+	f->top = tempdir_make();
+	assert_non_null(f->top);
 	snprintf(f->dir, sizeof(f->dir), "%s/meta", f->top);
 	*state = f;
 	return 0;
@@ -100,7 +93,7 @@ static inline int fixture_teardown(void **state)
 	struct fixture *f = *state;
 
 	meta_close(f->m);
-	nftw(f->top, fixture_remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	tempdir_remove(f->top);
 	free(f);
 	return 0;
 }
