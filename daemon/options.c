@@ -23,6 +23,8 @@ enum key {
 	KEY_CACHE_SIZE,
 	KEY_FREE_SPACE_RATIO,
 	KEY_META_DIR,
+	KEY_META_BACKUP,
+	KEY_BREAK_LEASE,
 	KEY_ATTR_CACHE,
 	KEY_ENTRY_CACHE,
 	KEY_NEGATIVE_ENTRY_CACHE,
@@ -63,6 +65,12 @@ static const struct spec {
          "part of the cache's disk that is left free (default 0.1)"},
 	{"meta-dir", KEY_META_DIR, required_argument, "DIR",
          "metadata of the volume (default /var/lib/curvefs/UUID)"},
+	{"meta-backup", KEY_META_BACKUP, required_argument, "SECONDS",
+         "how often changes of the metadata are copied to the object\n"
+         "store (default 60; 0: never)"},
+	{"break-lease", KEY_BREAK_LEASE, no_argument, NULL,
+         "mount though another machine has the volume mounted,\n"
+         "which must be gone for good"},
 	{"attr-cache", KEY_ATTR_CACHE, required_argument, "SECONDS",
          "how long the kernel may keep attributes (default 1;\n"
          "0 with BPF, which then answers every question)"},
@@ -417,6 +425,11 @@ static int set_option(struct options *o, const struct spec *spec, const char *gi
 		return parse_real(spec, value, 1, &o->free_space_ratio, ret_why);
 	case KEY_META_DIR:
 		return parse_path(spec, value, &o->meta_dir, ret_why);
+	case KEY_META_BACKUP:
+		return parse_unsigned(spec, value, "0", "86400", &o->meta_backup_s, ret_why);
+	case KEY_BREAK_LEASE:
+		o->break_lease = true;
+		return 0;
 	case KEY_ATTR_CACHE:
 		return parse_real(spec, value, YEAR_S, &o->attr_cache, ret_why);
 	case KEY_ENTRY_CACHE:
@@ -670,6 +683,7 @@ int options_parse(int argc, char *const argv[], struct options *ret, char **ret_
 		.bpf_max_entries = 1u << 20,
 		.cache_size = 100ull << 30,
 		.free_space_ratio = 0.1,
+		.meta_backup_s = 60,
 		.attr_cache = NAN,
 		.entry_cache = NAN,
 		.negative_entry_cache = NAN,

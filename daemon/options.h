@@ -29,6 +29,8 @@ struct options {
 	uint64_t cache_size;     /* bytes; default 100 GiB */
 	double free_space_ratio; /* default 0.1 */
 	char *meta_dir;          /* default /var/lib/curvefs/<uuid> */
+	unsigned meta_backup_s;  /* between copies of the metadata to the store; 0: none; default 60 */
+	bool break_lease;        /* take it from whoever has the volume mounted */
 
 	/* Seconds, fractions allowed; NAN: not given, then 1 without BPF and 0 with it. */
 	double attr_cache, entry_cache, negative_entry_cache;

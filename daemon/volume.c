@@ -5,11 +5,15 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/why.h"
+#include "daemon/backup/backup.h"
+#include "daemon/backup/manifest.h"
 #include "daemon/data/data.h"
 #include "daemon/descriptor.h"
 #include "daemon/fs/removed.h"
 #include "daemon/kernel/kernel.h"
 #include "daemon/kernel/publish.h"
+#include "daemon/lease.h"
+#include "daemon/meta/stream.h"
 #include "daemon/meta/meta.h"
 #include "daemon/store/store.h"
 
@@ -51,6 +55,28 @@ static void volume_forgotten(void *arg, uint64_t ino)
 	publish_forget(((struct volume *)arg)->publish, ino);
 }
 
+/* Nothing is committed, taken from a writer or deleted without the lease. */
+static int volume_may_write(void *arg)
+{
+	return lease_check(((struct volume *)arg)->lease, 0);
+}
+
+static bool volume_may_delete(void *arg, uint64_t sequence)
+{
+	struct volume *v = arg;
+
+	return v->backup ? backup_covers(v->backup, sequence) : lease_check(v->lease, 0) == 0;
+}
+
+static void volume_all_committed(void *arg)
+{
+	struct volume *v = arg;
+
+	/* It is logged there; what is local is whole all the same. */
+	if (v->backup)
+		backup_ship(v->backup);
+}
+
 /* ---- opening ---- */
 
 static int volume_open_store(struct volume *v, char **ret_why)
@@ -85,6 +111,104 @@ static int open_meta_patiently(const char *dir, struct meta **ret, char **ret_wh
 	}
 }
 
+/* There is no metadata in @p dir: say what to do. */
+static int refuse_without_meta(struct volume *v, const struct meta_volume *descriptor, const char *dir,
+                               char **ret_why)
+{
+	const char *own = v->options->meta_dir;
+	_cleanup_free_ char *why = NULL;
+	char when[MANIFEST_TIME_MAX];
+	struct manifest m;
+	int r = manifest_newest(v->store, descriptor->uuid, &m, &why);
+
+	if (r == -ENOENT)
+		return why_r(r, ret_why,
+		             "%s holds no metadata of the volume in %s, which has no backup of it: give the "
+		             "--meta-dir that it was formatted with",
+		             dir, v->options->source);
+	if (r < 0)
+		return why_r(-ENOENT, ret_why,
+		             "%s holds no metadata of the volume in %s: give the --meta-dir that it was "
+		             "formatted with. There is a backup of it, but: %s",
+		             dir, v->options->source, why ? why : strerror(-r));
+	manifest_time(m.created_s, when);
+	manifest_clear(&m);
+	return why_r(-ENOENT, ret_why,
+	             "%s holds no metadata of the volume in %s, but this volume has a backup of it of %s: "
+	             "`curvefs restore %s%s%s` brings it up here",
+	             dir, v->options->source, when, v->options->source, own ? " --meta-dir " : "",
+	             own ? own : "");
+}
+
+/* The lease says which metadata wrote last. @p last: its name. */
+static int check_newest(struct volume *v, const char *last, char **ret_why)
+{
+	if (!*last || !strcmp(last, meta_identity(v->meta)))
+		return 0;
+	return why_r(
+		-ESTALE, ret_why,
+		"the metadata here is not the newest of %s: the volume was restored elsewhere since (its "
+		"metadata is now %s, this is %s). Use that --meta-dir, or `curvefs restore` into a new one",
+		v->options->source, last, meta_identity(v->meta));
+}
+
+static int volume_take_lease(struct volume *v, char **ret_why)
+{
+	const struct lease_options options = {
+		.mountpoint = v->options->mountpoint,
+		.break_it = v->options->break_lease,
+	};
+
+	return v->options->read_only ? 0 : lease_take(v->store, &options, &v->lease, ret_why);
+}
+
+/* What is done with the lease in hand, or looked at without. */
+static int volume_use_lease(struct volume *v, char **ret_why)
+{
+	struct lease_record record;
+	int r;
+
+	if (!v->lease) {
+		r = lease_read(v->store, &record);
+		/* One that is damaged says nothing. */
+		if (r < 0 && r != -ENOENT && r != -EBADMSG)
+			return why_r(r, ret_why, "cannot read the lease of %s: %s", v->options->source,
+			             r == -EPROTO ? strerror(-r) : store_last_error());
+		return r < 0 ? 0 : check_newest(v, record.meta_id, ret_why);
+	}
+	r = check_newest(v, lease_meta_id(v->lease), ret_why);
+	if (r < 0)
+		return r;
+	if (strcmp(lease_meta_id(v->lease), meta_identity(v->meta)) != 0)
+		r = lease_set_meta_id(v->lease, meta_identity(v->meta));
+	if (r < 0)
+		return why_r(r, ret_why, "cannot write the lease of %s: %s", v->options->source,
+		             store_last_error());
+	meta_set_guard(v->meta, volume_may_write, v);
+	return 0;
+}
+
+static int volume_open_backup(struct volume *v, char **ret_why)
+{
+	const struct backup_options options = {.interval_s = v->options->meta_backup_s};
+	int r;
+
+	if (!v->lease)
+		return 0;
+	if (options.interval_s)
+		return backup_start(v->meta, v->store, v->lease, &options, &v->backup, ret_why);
+	r = backup_remove(v->store);
+	if (r < 0)
+		return why_r(r, ret_why, "--meta-backup=0: cannot remove the backup there is: %s",
+		             store_last_error());
+	if (r > 0)
+		log_warning(
+			"--meta-backup=0: the backup of the metadata in %s was removed, since it would no "
+			"longer fit",
+			v->options->source);
+	return 0;
+}
+
 static int volume_open_meta(struct volume *v, const struct meta_volume *descriptor, char **ret_why)
 {
 	_cleanup_free_ char *default_dir = NULL;
@@ -101,11 +225,8 @@ static int volume_open_meta(struct volume *v, const struct meta_volume *descript
 	}
 	r = open_meta_patiently(dir, &v->meta, ret_why);
 	if (r == -ENOENT) {
-		free(*ret_why);
-		return why_r(r, ret_why,
-		             "%s holds no metadata of the volume in %s: give the --meta-dir that it was "
-		             "formatted with",
-		             dir, v->options->source);
+		free(TAKE_PTR(*ret_why));
+		return refuse_without_meta(v, descriptor, dir, ret_why);
 	}
 	if (r < 0)
 		return r;
@@ -168,6 +289,9 @@ static int volume_open_data(struct volume *v)
 		.will_write = volume_will_write,
 		.changed = volume_changed,
 		.forgotten = volume_forgotten,
+		.may_write = v->lease ? volume_may_write : NULL,
+		.may_delete = v->lease ? volume_may_delete : NULL,
+		.all_committed = volume_all_committed,
 		.arg = v,
 	};
 
@@ -186,7 +310,14 @@ static int volume_open_parts(struct volume *v, char **ret_why)
 	r = descriptor_read(v->store, &descriptor, ret_why);
 	if (r < 0)
 		return r;
+	r = volume_take_lease(v, ret_why);
+	if (r < 0)
+		return r;
 	r = volume_open_meta(v, &descriptor, ret_why);
+	if (!r)
+		r = volume_use_lease(v, ret_why);
+	if (!r)
+		r = volume_open_backup(v, ret_why);
 	if (r < 0)
 		return r;
 	source.meta = v->meta;
@@ -293,6 +424,15 @@ int volume_attach_kernel(struct volume *v, int fuse_fd, const char *pin_dir, cha
 	return 0;
 }
 
+int volume_sync(struct volume *v)
+{
+	int r = data_sync(v->data), q = 0;
+
+	if (v->backup)
+		q = backup_ship(v->backup);
+	return r ? r : q;
+}
+
 /* ---- closing ---- */
 
 int volume_close(struct volume *v)
@@ -321,6 +461,7 @@ int volume_close(struct volume *v)
 		kernel_close(v->kernel);
 	if (v->publish)
 		publish_free(v->publish);
+	backup_stop(v->backup);
 	if (v->meta) {
 		q = meta_sync(v->meta);
 		if (q < 0)
@@ -328,6 +469,8 @@ int volume_close(struct volume *v)
 		r = r ? r : q;
 		meta_close(v->meta);
 	}
+	/* Last: whoever takes it next finds everything closed. */
+	lease_release(v->lease);
 	if (v->store)
 		store_close(v->store);
 	removed_free(v->removed);

@@ -12,9 +12,11 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+struct backup;
 struct cache;
 struct data;
 struct kernel;
+struct lease;
 struct meta;
 struct publish;
 struct removed;
@@ -41,8 +43,10 @@ enum daemon_op {
 struct volume {
 	const struct options *options;
 	struct store *store;
+	struct lease *lease; /* NULL: mounted read-only */
 	struct meta *meta;
-	struct cache *cache; /* NULL: no cache */
+	struct backup *backup; /* NULL: mounted read-only, or --meta-backup=0 */
+	struct cache *cache;   /* NULL: no cache */
 	struct data *data;
 	struct publish *publish;
 	struct removed *removed; /* directories without a name that somebody may be in */
@@ -64,6 +68,9 @@ int volume_open(const struct options *options, struct volume **ret, char **ret_w
 /** Attach the kernel side once the file system is mounted; @p fuse_fd stays the caller's. As
  * options->bpf_cache says. */
 int volume_attach_kernel(struct volume *v, int fuse_fd, const char *pin_dir, char **ret_why);
+
+/** Have everything written in the store, the copy of the metadata included. */
+int volume_sync(struct volume *v);
 
 /** Flush and close everything; the first error is returned (it was logged). */
 int volume_close(struct volume *v);

@@ -29,7 +29,7 @@ struct command {
 };
 
 extern const struct command cmd_format, cmd_warmup, cmd_stats, cmd_status, cmd_info, cmd_doctor, cmd_maps,
-	cmd_umount, cmd_fsck, cmd_gc;
+	cmd_umount, cmd_fsck, cmd_gc, cmd_sync, cmd_restore;
 
 /** Whose messages the ones below are. */
 void cmd_set_name(const char *subcommand);

@@ -11,17 +11,13 @@
 #include "daemon/meta/meta.h"
 #include "daemon/store/store.h"
 #include "tools/cmd.h"
+#include "tools/metadir.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-
-#define META_ROOT "/var/lib/curvefs"
 
 static const char *opt_name, *opt_meta_dir, *opt_endpoint, *opt_region;
 static uint64_t opt_chunk_size = 4 << 20;
@@ -33,7 +29,7 @@ static const struct arg args[] = {
 	{"chunk-size", 0, ARG_SIZE, &opt_chunk_size, "SIZE", "a power of two, 1M to 64M (default 4M)",
          1 << 20, 64 << 20},
 	{"meta-dir", 0, ARG_STRING, &opt_meta_dir, "DIR",
-         "where the metadata goes (default " META_ROOT "/UUID)", 0, 0},
+         "where the metadata goes (default " METADIR_ROOT "/UUID)", 0, 0},
 	{"endpoint-url", 0, ARG_STRING, &opt_endpoint, "URL", "s3: the server (default AWS_ENDPOINT_URL)", 0,
          0},
 	{"region", 0, ARG_STRING, &opt_region, "NAME", "s3: the region (default AWS_REGION, else us-east-1)",
@@ -145,73 +141,10 @@ static int check_store(struct store *s, char **ret_why)
 	return 0;
 }
 
-/* ---- the metadata's directory ---- */
-
-static int make_parents(const char *path)
-{
-	_cleanup_free_ char *copy = strdup(path);
-
-	if (!copy)
-		return -ENOMEM;
-	for (char *p = copy + 1; (p = strchr(p, '/')); p++) {
-		*p = '\0';
-		if (mkdir(copy, 0755) < 0 && errno != EEXIST)
-			return -errno;
-		*p = '/';
-	}
-	return 0;
-}
-
-static bool is_empty(const char *path)
-{
-	DIR *d = opendir(path);
-	struct dirent *e;
-	bool empty = d != NULL;
-
-	while (d && empty && (e = readdir(d)))
-		empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
-	if (d)
-		closedir(d);
-	return empty;
-}
-
-static int make_meta_dir(const char *path, bool *ret_made, char **ret_why)
-{
-	int r = make_parents(path);
-
-	if (r == 0 && mkdir(path, 0700) == 0) {
-		*ret_made = true;
-		return 0;
-	}
-	if (r == 0 && errno != EEXIST)
-		r = -errno;
-	if (r < 0)
-		return fail(ret_why, r, path, strerror(-r));
-	if (!is_empty(path))
-		return fail(ret_why, -ENOTEMPTY, path, "--meta-dir is not an empty directory");
-	*ret_made = false;
-	return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-	(void)st;
-	(void)type;
-	return f->level == 0 ? 0 : remove(path);
-}
-
-/* Everything in it was made by this run: it was empty, or not there, before. */
-static void remove_meta(const char *path, bool made)
-{
-	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-	if (made)
-		rmdir(path);
-}
-
 static int fill(struct store *s, const char *meta_dir, const struct meta_volume *volume, char **ret_why)
 {
 	bool made;
-	int r = make_meta_dir(meta_dir, &made, ret_why);
+	int r = metadir_make(meta_dir, &made, ret_why);
 
 	if (r < 0)
 		return r;
@@ -219,7 +152,7 @@ static int fill(struct store *s, const char *meta_dir, const struct meta_volume 
 	if (r == 0)
 		r = descriptor_write(s, volume, ret_why);
 	if (r < 0)
-		remove_meta(meta_dir, made);
+		metadir_remove(meta_dir, made);
 	return r;
 }
 
@@ -275,8 +208,7 @@ static int run(int count, char **operands)
 	r = make_uuid(volume.uuid);
 	if (r < 0)
 		return cmd_fail(r, NULL, "cannot make a uuid");
-	if (snprintf(meta_dir, sizeof(meta_dir), "%s%s", opt_meta_dir ? opt_meta_dir : META_ROOT "/",
-	             opt_meta_dir ? "" : volume.uuid) >= (int)sizeof(meta_dir))
+	if (metadir_path(opt_meta_dir, volume.uuid, meta_dir) < 0)
 		return cmd_fail(-ENAMETOOLONG, NULL, "--meta-dir");
 
 	r = store_open(source, &options, &store, &why);

@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COMMANDS 10
+#define COMMANDS 12
 static const struct command *const commands[COMMANDS] = {
-	&cmd_format, &cmd_warmup, &cmd_status, &cmd_stats, &cmd_info,
-	&cmd_maps,   &cmd_doctor, &cmd_umount, &cmd_fsck,  &cmd_gc,
+	&cmd_format, &cmd_warmup, &cmd_status, &cmd_stats, &cmd_info, &cmd_maps,
+	&cmd_doctor, &cmd_umount, &cmd_fsck,   &cmd_gc,    &cmd_sync, &cmd_restore,
 };
 
 static void print_usage(FILE *f)

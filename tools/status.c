@@ -5,8 +5,10 @@
 #include "tools/table.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define ANSWER_S 5
 
@@ -58,6 +60,39 @@ static void add_row(struct table *t, const json_t *m)
 	                              is_up ? human_bytes(cmd_number(m, "cache.bytes"), cached) : "-"});
 }
 
+/* Who may write, and how far the copy of the metadata in the store is. */
+static void print_durability(const json_t *m)
+{
+	const char *lease = cmd_string(m, "lease.state"), *mountpoint = cmd_string(m, "mountpoint");
+	uint64_t shipped = cmd_number(m, "meta_backup.shipped"), now = (uint64_t)time(NULL);
+	char age[HUMAN_MAX];
+
+	if (!*lease)
+		return;
+	if (strcmp(lease, "lost") == 0)
+		printf("%s: the lease was lost to another mount of the volume: nothing can be written\n",
+		       mountpoint);
+	else if (strcmp(lease, "expired") == 0)
+		printf("%s: the lease cannot be renewed in the store: nothing can be written until it is\n",
+		       mountpoint);
+	else
+		printf("%s: the lease is held (epoch %" PRIu64 ")\n", mountpoint,
+		       cmd_number(m, "lease.epoch"));
+	if (!json_object_get(m, "meta_backup"))
+		printf("%s: the metadata is not copied to the store (--meta-backup=0)\n", mountpoint);
+	else if (!shipped)
+		printf("%s: the metadata was not copied to the store yet\n", mountpoint);
+	else
+		printf("%s: the metadata was copied to the store %s ago, %s%s\n", mountpoint,
+		       human_duration(now > shipped ? now - shipped : 0, age),
+		       cmd_number(m, "meta_backup.shipped_sequence") == cmd_number(m, "meta_backup.sequence")
+		               ? "nothing has changed since"
+		               : "changes since wait for the next time",
+		       json_is_true(json_object_get(json_object_get(m, "meta_backup"), "failing"))
+		               ? "; the last time failed"
+		               : "");
+}
+
 static void print(const json_t *mounts)
 {
 	struct table *t = table_new((const char *[]){"MOUNTPOINT", "SOURCE", "NAME", ">PID", "STATE", ">UP",
@@ -74,6 +109,7 @@ static void print(const json_t *mounts)
 		else if (*cmd_string(m, "why_no_bpf"))
 			printf("%s: BPF is off: %s\n", cmd_string(m, "mountpoint"),
 			       cmd_string(m, "why_no_bpf"));
+		print_durability(m);
 	}
 	if (json_array_size(mounts) == 0)
 		printf("no curvefs mount%s%s\n", geteuid() == 0 ? "" : " of this user in ",

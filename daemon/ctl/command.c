@@ -42,7 +42,7 @@ int ctl_command(struct ctl_session *session, const json_t *request, json_t **ret
 
 int ctl_sync(struct ctl_session *session, const json_t *request, json_t **ret, char **ret_why)
 {
-	int r = data_sync(session->volume->data);
+	int r = volume_sync(session->volume);
 
 	(void)request;
 	(void)ret_why;

@@ -5,10 +5,12 @@
 #include "cache/cache.h"
 #include "common/cleanup.h"
 #include "common/text.h"
+#include "daemon/backup/backup.h"
 #include "daemon/ctl/command.h"
 #include "daemon/data/data.h"
 #include "daemon/kernel/kernel.h"
 #include "daemon/kernel/publish.h"
+#include "daemon/lease.h"
 #include "daemon/meta/meta.h"
 #include "daemon/store/store.h"
 #include "daemon/volume.h"
@@ -171,6 +173,45 @@ int ctl_stats(struct ctl_session *session, const json_t *request, json_t **ret, 
 
 /* ---- status ---- */
 
+static json_t *lease_json(struct volume *v)
+{
+	static const struct {
+		int r;
+		const char *state;
+	} states[] = {{0, "held"}, {-EIO, "expired"}, {-EROFS, "lost"}};
+	int r = lease_check(v->lease, 0);
+	json_t *lease = json_object();
+	struct lease_record record;
+
+	lease_get(v->lease, &record);
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
+		if (r == states[i].r)
+			json_object_set_new(lease, "state", json_string(states[i].state));
+	}
+	json_object_set_new(lease, "host", json_string(record.host));
+	set_count(lease, "epoch", record.epoch);
+	set_count(lease, "since", (uint64_t)record.since_s);
+	set_count(lease, "expires", (uint64_t)record.expires_s);
+	return lease;
+}
+
+static json_t *backup_json(struct volume *v)
+{
+	json_t *backup = json_object();
+	struct backup_state state;
+
+	backup_get_state(v->backup, &state);
+	set_count(backup, "interval_s", state.interval_s);
+	set_count(backup, "sequence", state.sequence);
+	set_count(backup, "shipped_sequence", state.shipped);
+	set_count(backup, "shipped", (uint64_t)state.shipped_s);
+	set_count(backup, "shipments", state.shipments);
+	set_count(backup, "checkpoints", state.checkpoints);
+	set_count(backup, "bytes", state.bytes);
+	json_object_set_new(backup, "failing", json_boolean(state.failing));
+	return backup;
+}
+
 int ctl_status(struct ctl_session *session, const json_t *request, json_t **ret, char **ret_why)
 {
 	struct volume *v = session->volume;
@@ -202,6 +243,10 @@ int ctl_status(struct ctl_session *session, const json_t *request, json_t **ret,
 	set_count(j, "dirty_bytes", d.dirty_bytes);
 	json_object_set_new(status, "memory", j = json_object());
 	set_count(j, "resident_bytes", resident_bytes());
+	if (v->lease)
+		json_object_set_new(status, "lease", lease_json(v));
+	if (v->backup)
+		json_object_set_new(status, "meta_backup", backup_json(v));
 	*ret = status;
 	return 0;
 }

@@ -53,6 +53,15 @@ struct data_hooks {
 	void (*changed)(void *arg, uint64_t ino, uint64_t offset, uint64_t length);
 	/** The inode was reaped (publish_forget()). */
 	void (*forgotten)(void *arg, uint64_t ino);
+	/** Asked before bytes are taken from a writer: 0, or what data_write() ends with. */
+	int (*may_write)(void *arg);
+	/**
+	 * Asked before objects are deleted that were freed by change @p sequence of the metadata or earlier
+	 * (meta_sequence()). Those that may not be yet are kept for another time.
+	 */
+	bool (*may_delete)(void *arg, uint64_t sequence);
+	/** By data_close(), when everything is committed and before the last garbage is deleted. */
+	void (*all_committed)(void *arg);
 	void *arg;
 };
 

@@ -8,11 +8,13 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "daemon/meta/stream.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
 #define BATCH 256
+#define HELD_MAX 65536 /* 1 MiB; as much is deleted from one shipping of the metadata to the next */
 #define TICK_NS (5 * 1000000000ll)  /* looks around that often, garbage or not */
 #define OLD_NS (30 * 1000000000ll)  /* so long may bytes be staged only */
 #define PAUSE_NS 200000000ll        /* between rounds, so that many small commits share one */
@@ -75,23 +77,42 @@ static bool delete_unused(struct data *d)
 	return gone == count;
 }
 
+/*
+ * List what is to be deleted, unless there still is a list. What freed these objects must outlive a crash,
+ * which would else bring back metadata that names them: the sync, and for the loss of the machine
+ * may_delete().
+ */
+static bool hold_garbage(struct data *d)
+{
+	size_t count = 0;
+
+	if (d->held_count)
+		return true;
+	if (!d->held)
+		d->held = calloc(HELD_MAX, sizeof(*d->held));
+	if (!d->held || meta_list_garbage(d->meta, d->held, HELD_MAX, &count) < 0 || !count)
+		return false;
+	d->held_sequence = meta_sequence(d->meta);
+	if (meta_sync(d->meta) < 0)
+		return false;
+	d->held_count = count;
+	return true;
+}
+
 /* One round. @return whether there may be more that can be done now. */
 static bool collect(struct data *d)
 {
-	struct meta_garbage garbage[BATCH];
-	size_t count = 0, gone;
-	int r;
+	struct meta_garbage *garbage;
+	size_t count, gone;
+	int r = 0;
 
 	if (d->options.read_only)
 		return false;
 	delete_unused(d);
-	r = meta_list_garbage(d->meta, garbage, BATCH, &count);
-	if (r < 0 || !count)
+	if (!hold_garbage(d) || (d->hooks.may_delete && !d->hooks.may_delete(d->hooks.arg, d->held_sequence)))
 		return false;
-	/* What freed them may be in memory only. A crash must not bring back metadata that names them. */
-	r = meta_sync(d->meta);
-	if (r < 0)
-		return false;
+	count = d->held_count < BATCH ? d->held_count : BATCH;
+	garbage = d->held + d->held_count - count;
 	gone = delete_batch(d, garbage, count);
 	if (gone < count && !d->garbage_warned)
 		log_warning("objects that are no longer needed could not be deleted, this is tried again: %s",
@@ -99,6 +120,8 @@ static bool collect(struct data *d)
 	d->garbage_warned = gone < count;
 	if (gone)
 		r = meta_garbage_deleted(d->meta, garbage, gone);
+	/* What is left over is listed again. */
+	d->held_count = r == 0 && gone == count ? d->held_count - count : 0;
 	return r == 0 && gone == count;
 }
 
@@ -184,8 +207,15 @@ void janitor_stop(struct data *d)
 
 void janitor_finish(struct data *d)
 {
-	int64_t until = monotonic_ns() + CLOSE_NS;
+	int64_t until;
 
+	/* Listed before the metadata is shipped for the last time: then all of it may go. */
+	d->held_count = 0;
+	if (!d->options.read_only)
+		hold_garbage(d);
+	if (d->hooks.all_committed)
+		d->hooks.all_committed(d->hooks.arg);
+	until = monotonic_ns() + CLOSE_NS;
 	while (collect(d) && monotonic_ns() < until)
 		;
 	while (d->unused) {
@@ -194,6 +224,7 @@ void janitor_finish(struct data *d)
 		d->unused = u->next;
 		free(u);
 	}
+	free(d->held);
 	pthread_cond_destroy(&d->janitor_wake);
 	pthread_mutex_destroy(&d->janitor_lock);
 }

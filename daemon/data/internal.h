@@ -142,7 +142,11 @@ struct data {
 	pthread_cond_t janitor_wake;
 	bool janitor_kicked, janitor_ends;
 	struct unused *unused;
-	bool garbage_warned; /* the janitor's */
+	/* The janitor's: garbage that was listed when the metadata was at change held_sequence. */
+	struct meta_garbage *held;
+	size_t held_count;
+	uint64_t held_sequence;
+	bool garbage_warned;
 	_Atomic bool closing;
 };
 

@@ -178,6 +178,9 @@ int data_write(struct data_file *f, uint64_t offset, size_t length, const void *
 
 	if (!length)
 		return 0;
+	r = d->hooks.may_write ? d->hooks.may_write(d->hooks.arg) : 0;
+	if (r < 0)
+		return r;
 	file_begin_change(f);
 
 	pthread_mutex_lock(&f->io);

@@ -47,6 +47,9 @@ struct meta {
 	pthread_mutex_t crowded_lock;
 	struct meta_crowded crowded[64];
 	size_t crowded_count;
+
+	meta_guard_fn guard; /* NULL: none */
+	void *guard_arg;
 };
 
 /* A slice that came (1) or went (-1), or an object that nobody named before (0). */
@@ -86,6 +89,9 @@ int meta_run_read(struct meta *m, meta_txn_fn fn, void *arg);
 int meta_name_check(const char *name, int dots);
 
 int meta_new_ino(struct meta *m, uint64_t *ret_ino);
+
+/** What @p txn has a volume of; its counters go on far behind what they are (stream.h). */
+int volume_skip_ids(struct kv_txn *txn, struct meta_volume *ret, struct meta_usage *ret_usage);
 
 /* ---- records (txn.c) ---- */
 

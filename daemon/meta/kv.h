@@ -68,4 +68,32 @@ void kv_rollback(struct kv_txn *txn);
 /** Make every earlier commit durable. Threads that ask at the same time share one fsync. */
 int kv_sync(struct kv *kv);
 
+/* ---- for a copy of the database kept elsewhere ---- */
+
+enum kv_op { KV_PUT = 1, KV_DELETE = 2, KV_ADD = 3 };
+
+/** One change, as kv_put(), kv_delete() and kv_add() made it: KV_ADD has the delta, 8 bytes little-endian. */
+typedef int (*kv_change_fn)(enum kv_op op, struct kv_slice key, struct kv_slice value, void *arg);
+
+/** Number of the newest committed change. Numbers grow with every change, and across openings. */
+uint64_t kv_sequence(struct kv *kv);
+
+/** As kv_begin_read(); the snapshot has just the changes up to *ret_sequence. Holds up commits for a moment.
+ */
+int kv_begin_cut(struct kv *kv, struct kv_txn **ret, uint64_t *ret_sequence);
+
+/**
+ * Call @p fn for every change behind @p since up to @p until (kv_sequence() gave both, or a cut, perhaps in
+ * an earlier opening), in an order in which they may be made again. Do a kv_sync() before, if what is copied
+ * may not be more than what a power failure leaves here.
+ * @return 0; what @p fn ended with; -ENODATA: the log does not reach back so far (changes are kept for
+ * KV_LOG_KEPT_S, and at least until the database has them in its tables).
+ */
+#define KV_LOG_KEPT_S 600
+int kv_changes(struct kv *kv, uint64_t since, uint64_t until, kv_change_fn fn, void *arg);
+
+/** A name that no other database has; the numbers above mean something in that one only. */
+#define KV_IDENTITY_MAX 64
+const char *kv_identity(const struct kv *kv);
+
 #endif

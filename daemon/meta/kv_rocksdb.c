@@ -17,6 +17,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "daemon/meta/kv_batch.h"
 
 enum {
 	LOCK_TIMEOUT_MS = 1000,
@@ -37,6 +38,10 @@ struct kv {
 	rocksdb_writeoptions_t *write_options;
 	rocksdb_transaction_options_t *txn_options;
 	rocksdb_readoptions_t *read_options;
+	char identity[KV_IDENTITY_MAX];
+
+	/* Commits are readers, a cut is the writer. */
+	pthread_rwlock_t commit_lock;
 
 	pthread_mutex_t sync_lock;
 	pthread_cond_t sync_ended;
@@ -97,6 +102,7 @@ static void kv_free(struct kv *kv)
 		rocksdb_cache_destroy(kv->cache);
 	if (kv->db_options)
 		rocksdb_transactiondb_options_destroy(kv->db_options);
+	pthread_rwlock_destroy(&kv->commit_lock);
 	pthread_cond_destroy(&kv->sync_ended);
 	pthread_mutex_destroy(&kv->sync_lock);
 	free(kv);
@@ -140,6 +146,7 @@ static void kv_set_options(struct kv *kv, bool create)
 	rocksdb_options_set_max_background_jobs(o, 2);
 	rocksdb_options_set_compression(o, rocksdb_lz4_compression);
 	rocksdb_options_set_uint64add_merge_operator(o);
+	rocksdb_options_set_WAL_ttl_seconds(o, KV_LOG_KEPT_S);
 	rocksdb_options_set_info_log_level(o, 2 /* warnings */);
 	rocksdb_options_set_max_log_file_size(o, INFO_LOG_SIZE);
 	rocksdb_options_set_keep_log_file_num(o, 2);
@@ -177,8 +184,33 @@ static int kv_fail(char **ret_why, int r, const char *dir, const char *why)
 	return r;
 }
 
+/* What RocksDB named the database when it made it. */
+static int kv_read_identity(const char *dir, char ret[KV_IDENTITY_MAX])
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_fclose_ FILE *f = NULL;
+
+	if (asprintf(&path, "%s/IDENTITY", dir) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	f = fopen(path, "re");
+	if (!f)
+		return -errno;
+	if (!fgets(ret, KV_IDENTITY_MAX, f))
+		return -EBADMSG;
+	ret[strcspn(ret, "\n")] = '\0';
+	/* It is shown, and compared with what is in the store. */
+	for (const char *p = ret; *p; p++) {
+		if (*p <= ' ' || *p > '~')
+			return -EBADMSG;
+	}
+	return *ret ? 0 : -EBADMSG;
+}
+
 int kv_open(const char *dir, bool create, struct kv **ret, char **ret_why)
 {
+	pthread_rwlockattr_t cut_first;
 	struct kv *kv;
 	char *error = NULL;
 	int r;
@@ -191,6 +223,10 @@ int kv_open(const char *dir, bool create, struct kv **ret, char **ret_why)
 		return kv_fail(ret_why, -ENOMEM, dir, strerror(ENOMEM));
 	pthread_mutex_init(&kv->sync_lock, NULL);
 	pthread_cond_init(&kv->sync_ended, NULL);
+	pthread_rwlockattr_init(&cut_first);
+	pthread_rwlockattr_setkind_np(&cut_first, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&kv->commit_lock, &cut_first);
+	pthread_rwlockattr_destroy(&cut_first);
 	kv_set_options(kv, create);
 	kv->db = rocksdb_transactiondb_open(kv->options, kv->db_options, dir, &error);
 	if (error) {
@@ -203,6 +239,11 @@ int kv_open(const char *dir, bool create, struct kv **ret, char **ret_why)
 		rocksdb_free(error);
 		kv_free(kv);
 		return r;
+	}
+	r = kv_read_identity(dir, kv->identity);
+	if (r < 0) {
+		kv_free(kv);
+		return kv_fail(ret_why, r, dir, "its file IDENTITY cannot be read");
 	}
 	*ret = kv;
 	return 0;
@@ -390,8 +431,11 @@ int kv_commit(struct kv_txn *txn, bool sync)
 	char *error = NULL;
 	int r = 0;
 
-	if (txn->txn)
+	if (txn->txn) {
+		pthread_rwlock_rdlock(&kv->commit_lock);
 		rocksdb_transaction_commit(txn->txn, &error);
+		pthread_rwlock_unlock(&kv->commit_lock);
+	}
 	r = kv_result("commit", error);
 	kv_txn_free(txn);
 	if (!r && sync)
@@ -434,5 +478,84 @@ int kv_sync(struct kv *kv)
 		kv->sync_done = mine;
 	pthread_cond_broadcast(&kv->sync_ended);
 	pthread_mutex_unlock(&kv->sync_lock);
+	return r;
+}
+
+/* ---- for a copy ---- */
+
+/*
+ * The database below the transactions. The C interface of RocksDB 7 has no call for it, but both handles are
+ * a structure of one pointer, and the classes behind it are related by single inheritance.
+ */
+static rocksdb_t *kv_base(struct kv *kv)
+{
+	return (rocksdb_t *)kv->db;
+}
+
+const char *kv_identity(const struct kv *kv)
+{
+	return kv->identity;
+}
+
+uint64_t kv_sequence(struct kv *kv)
+{
+	return rocksdb_get_latest_sequence_number(kv_base(kv));
+}
+
+int kv_begin_cut(struct kv *kv, struct kv_txn **ret, uint64_t *ret_sequence)
+{
+	int r;
+
+	pthread_rwlock_wrlock(&kv->commit_lock);
+	r = kv_begin_read(kv, ret);
+	if (!r)
+		*ret_sequence = kv_sequence(kv);
+	pthread_rwlock_unlock(&kv->commit_lock);
+	return r;
+}
+
+/* The changes of the batch that @p it is at, which must begin behind *since; *since goes on. */
+static int kv_changes_of_batch(rocksdb_wal_iterator_t *it, uint64_t *since, kv_change_fn fn, void *arg)
+{
+	uint64_t first;
+	rocksdb_writebatch_t *batch = rocksdb_wal_iter_get_batch(it, &first);
+	struct kv_slice bytes;
+	uint32_t count;
+	int r;
+
+	bytes.data = rocksdb_writebatch_data(batch, &bytes.size);
+	r = first == *since + 1 ? kv_batch_count(bytes, &count) : -ENODATA;
+	if (!r)
+		r = kv_batch_read(bytes, fn, arg);
+	if (!r)
+		*since += count;
+	rocksdb_writebatch_destroy(batch);
+	return r;
+}
+
+int kv_changes(struct kv *kv, uint64_t since, uint64_t until, kv_change_fn fn, void *arg)
+{
+	rocksdb_wal_iterator_t *it;
+	char *error = NULL;
+	int r = 0;
+
+	if (since > until || until > kv_sequence(kv))
+		return -ENODATA;
+	if (since == until)
+		return 0;
+	it = rocksdb_get_updates_since(kv_base(kv), since + 1, NULL, &error);
+	if (error) {
+		kv_result("log", error);
+		return -ENODATA;
+	}
+	for (; !r && since < until && rocksdb_wal_iter_valid(it); rocksdb_wal_iter_next(it))
+		r = kv_changes_of_batch(it, &since, fn, arg);
+	/* Whatever is wrong with the log, the caller can do without. */
+	if (!r && since != until) {
+		rocksdb_wal_iter_status(it, &error);
+		kv_result("log", error);
+		r = -ENODATA;
+	}
+	rocksdb_wal_iter_destroy(it);
 	return r;
 }

@@ -96,6 +96,13 @@ const struct meta_volume *meta_volume(const struct meta *m);
 /** Make every acknowledged change durable (fsync of the database's log). */
 int meta_sync(struct meta *m);
 
+/**
+ * Asked before each change is committed: 0, or the negative errno that it is refused with (the lease of the
+ * volume is lost). Set it before there are other threads.
+ */
+typedef int (*meta_guard_fn)(void *arg);
+void meta_set_guard(struct meta *m, meta_guard_fn guard, void *arg);
+
 struct meta_usage {
 	uint64_t bytes; /* sum of file sizes, rounded up to 4 KiB each */
 	uint64_t inodes;

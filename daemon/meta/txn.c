@@ -39,6 +39,8 @@ static int run_once(struct meta *m, bool sync, meta_txn_fn fn, void *arg)
 		r = kv_add(t.kv, (struct kv_slice){"Nb", 2}, t.add_bytes);
 	if (!r && t.add_inodes)
 		r = kv_add(t.kv, (struct kv_slice){"Nn", 2}, t.add_inodes);
+	if (!r && m->guard)
+		r = m->guard(m->guard_arg);
 	if (r) {
 		kv_rollback(t.kv);
 		return r;

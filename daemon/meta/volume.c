@@ -2,6 +2,7 @@
 /* The life of a volume's metadata: format, open, close; usage; the numbers that are never used twice. */
 #include "daemon/meta/check.h"
 #include "daemon/meta/internal.h"
+#include "daemon/meta/stream.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -276,6 +277,39 @@ int meta_open_to_repair(const char *dir, struct meta **ret, char **ret_why)
 uint64_t meta_first_object(const struct meta *m)
 {
 	return m->first_object;
+}
+
+static int skip(struct kv_txn *txn, char which, uint64_t count, uint64_t limit)
+{
+	uint64_t number;
+	int r = get_number(txn, which, true, &number);
+
+	if (r < 0)
+		return r;
+	return number > limit - count ? -EOVERFLOW : put_number(txn, which, number + count);
+}
+
+int volume_skip_ids(struct kv_txn *txn, struct meta_volume *ret, struct meta_usage *ret_usage)
+{
+	int r = get_volume(txn, ret);
+
+	if (!r)
+		r = get_usage(txn, 'b', &ret_usage->bytes);
+	if (!r)
+		r = get_usage(txn, 'n', &ret_usage->inodes);
+	if (!r)
+		r = skip(txn, 'o', META_SKIP_OBJECTS, INT64_MAX);
+	if (!r)
+		r = skip(txn, 'i', META_SKIP_INOS, INT64_MAX);
+	if (!r)
+		r = skip(txn, 'e', META_SKIP_OPENS, UINT64_MAX >> META_EPOCH_SHIFT);
+	return r;
+}
+
+void meta_set_guard(struct meta *m, meta_guard_fn guard, void *arg)
+{
+	m->guard_arg = arg;
+	m->guard = guard;
 }
 
 const struct meta_volume *meta_volume(const struct meta *m)

@@ -22,7 +22,11 @@ struct store_driver {
 	/* @parts together have @length bytes, which is in range. */
 	int (*get)(struct store *s, const char *key, uint64_t offset, const struct iovec *parts, size_t count,
 	           size_t length);
-	int (*get_all)(struct store *s, const char *key, size_t max, void **ret_data, size_t *ret_length);
+	/* ret_tag may be NULL */
+	int (*get_all)(struct store *s, const char *key, size_t max, void **ret_data, size_t *ret_length,
+	               char *ret_tag);
+	int (*put_if)(struct store *s, const char *key, const void *data, size_t length, const char *tag,
+	              char *ret_tag);
 	int (*remove)(struct store *s, const char *key);
 	int (*head)(struct store *s, const char *key, uint64_t *ret_size);
 	int (*list)(struct store *s, const char *prefix, store_list_fn fn, void *arg);

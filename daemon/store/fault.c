@@ -156,7 +156,20 @@ static int fault_get(struct store *s, const char *key, uint64_t offset, const st
 	return after(s, STORE_GET, key, &fate, r);
 }
 
-static int fault_get_all(struct store *s, const char *key, size_t max, void **ret_data, size_t *ret_length)
+static int fault_put_if(struct store *s, const char *key, const void *data, size_t length, const char *tag,
+                        char *ret_tag)
+{
+	struct store *below = fault_store(s)->below;
+	struct fate fate;
+	int r = before(s, STORE_PUT, key, &fate);
+
+	if (r < 0)
+		return r;
+	return after(s, STORE_PUT, key, &fate, below->driver->put_if(below, key, data, length, tag, ret_tag));
+}
+
+static int fault_get_all(struct store *s, const char *key, size_t max, void **ret_data, size_t *ret_length,
+                         char *ret_tag)
 {
 	struct store *below = fault_store(s)->below;
 	_cleanup_free_ void *data = NULL;
@@ -166,7 +179,7 @@ static int fault_get_all(struct store *s, const char *key, size_t max, void **re
 
 	if (r < 0)
 		return r;
-	r = below->driver->get_all(below, key, max, &data, &length);
+	r = below->driver->get_all(below, key, max, &data, &length, ret_tag);
 	if (!r)
 		corrupt(&fate, data, length);
 	r = after(s, STORE_GET, key, &fate, r);
@@ -225,6 +238,7 @@ static const struct store_driver fault_driver = {
 	.put = fault_put,
 	.get = fault_get,
 	.get_all = fault_get_all,
+	.put_if = fault_put_if,
 	.remove = fault_remove,
 	.head = fault_head,
 	.list = fault_list,

@@ -5,6 +5,8 @@
  * - A put writes a temporary file beside its target, syncs it, renames it and
  *   syncs the directory: a crash leaves the old object or the new one, and after
  *   the return it is the new one.  Temporary names hold a '~', which no key can.
+ * - store_put_if() is made atomic by a lock (flock) on a file beside the object,
+ *   ".lock~", which stays; the tag is the SHA-256 of the object.
  * - Nothing outside the directory is ever reached: keys are checked by store.c,
  *   and openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS) holds against links that
  *   someone planted.
@@ -19,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -28,8 +31,11 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "daemon/store/driver.h"
+#include "daemon/store/sigv4.h"
 
 #define TEMPORARY_PREFIX ".put~"
+#define LOCK_NAME ".lock~"
+#define TAGGED_MAX (1 << 20) /* what store_put_if() replaces is small */
 #define TEMPORARY_STALE_S (24 * 3600)
 
 struct file_store {
@@ -297,7 +303,8 @@ static int file_get(struct store *s, const char *key, uint64_t offset, const str
 	return 0;
 }
 
-static int file_get_all(struct store *s, const char *key, size_t max, void **ret_data, size_t *ret_length)
+static int file_get_all(struct store *s, const char *key, size_t max, void **ret_data, size_t *ret_length,
+                        char *ret_tag)
 {
 	_cleanup_close_ int fd = -1;
 	_cleanup_free_ void *data = NULL;
@@ -317,9 +324,55 @@ static int file_get_all(struct store *s, const char *key, size_t max, void **ret
 	n = read_all(fd, data, st.st_size, 0);
 	if (n < 0)
 		return fail(s, "GET", key, errno);
+	if (ret_tag)
+		sigv4_sha256_hex(data, n, ret_tag);
 	*ret_data = TAKE_PTR(data);
 	*ret_length = n;
 	return 0;
+}
+
+/** Compare and swap, under the lock. */
+static int put_if_locked(struct store *s, const char *key, const void *data, size_t length, const char *tag)
+{
+	_cleanup_free_ void *now = NULL;
+	char now_tag[STORE_TAG_MAX];
+	size_t now_length;
+	int r;
+
+	if (!tag)
+		return file_put(s, key, data, length, true);
+	r = file_get_all(s, key, TAGGED_MAX, &now, &now_length, now_tag);
+	if (r < 0 && r != -ENOENT && r != -EFBIG)
+		return r;
+	if (r < 0 || strcmp(now_tag, tag))
+		return store_fail(-ESTALE, "PUT %s/%s: the object is another one by now", s->url, key);
+	return file_put(s, key, data, length, false);
+}
+
+static int file_put_if(struct store *s, const char *key, const void *data, size_t length, const char *tag,
+                       char *ret_tag)
+{
+	_cleanup_close_ int dir = -1, lock = -1;
+	char parent[STORE_KEY_MAX + 1];
+	const char *name;
+	int r;
+
+	split_key(key, parent, &name);
+	dir = open_or_make_directory(file_store(s)->fd, parent);
+	if (dir < 0)
+		return fail(s, "PUT", key, errno);
+	lock = openat(dir, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (lock < 0)
+		return fail(s, "PUT", key, errno);
+	do
+		r = flock(lock, LOCK_EX);
+	while (r < 0 && errno == EINTR);
+	if (r < 0)
+		return fail(s, "PUT", key, errno);
+	r = put_if_locked(s, key, data, length, tag);
+	if (!r)
+		sigv4_sha256_hex(data, length, ret_tag);
+	return r;
 }
 
 static int file_remove(struct store *s, const char *key)
@@ -516,6 +569,7 @@ static const struct store_driver file_driver = {
 	.put = file_put,
 	.get = file_get,
 	.get_all = file_get_all,
+	.put_if = file_put_if,
 	.remove = file_remove,
 	.head = file_head,
 	.list = file_list,

@@ -73,7 +73,19 @@ static int s3_get(struct store *s, const char *key, uint64_t offset, const struc
 	return send_only(s, &q, &attempts);
 }
 
-static int s3_get_all(struct store *s, const char *key, size_t max, void **ret_data, size_t *ret_length)
+/** The tag is the ETag as it came, quotes and all. */
+static int take_tag(struct store *s, const char *verb, const char *key, const struct s3_http_answer *a,
+                    char *ret_tag)
+{
+	if (!*a->etag)
+		return store_fail(-EIO, "%s %s/%s: the server's answer has no ETag, which is needed here",
+		                  verb, s->url, key);
+	memcpy(ret_tag, a->etag, sizeof(a->etag));
+	return 0;
+}
+
+static int s3_get_all(struct store *s, const char *key, size_t max, void **ret_data, size_t *ret_length,
+                      char *ret_tag)
 {
 	struct s3_request q = {.kind = STORE_GET, .method = "GET", .key = key, .query = "", .max = max};
 	struct s3_http_answer a;
@@ -82,6 +94,14 @@ static int s3_get_all(struct store *s, const char *key, size_t max, void **ret_d
 
 	if (r < 0)
 		return r;
+	if (ret_tag) {
+		_Static_assert(sizeof(a.etag) == STORE_TAG_MAX, "a tag is an ETag");
+		r = take_tag(s, "GET", key, &a, ret_tag);
+		if (r < 0) {
+			s3_http_answer_clear(&a);
+			return r;
+		}
+	}
 	*ret_length = a.length;
 	*ret_data = a.body ? TAKE_PTR(a.body) : calloc(1, 1);
 	s3_http_answer_clear(&a);
@@ -139,6 +159,57 @@ static int s3_put(struct store *s, const char *key, const void *data, size_t len
 	/* An earlier attempt whose answer was lost may have been the one that put it. */
 	if (r == -EEXIST && attempts > 1 && same_object(s, key, data, length) == 1)
 		return 0;
+	return r;
+}
+
+/** Is the object there the one that @p tag (NULL: none) says? */
+static int check_tag(struct store *s, const char *key, const char *tag)
+{
+	struct s3_request q = {.kind = STORE_HEAD, .method = "HEAD", .key = key, .query = ""};
+	struct s3_http_answer a;
+	unsigned attempts;
+	bool same;
+	int r = s3_request_send(s3_store(s), &q, &a, &attempts);
+
+	if (r == -ENOENT)
+		return tag ? store_fail(-ESTALE, "PUT %s/%s: the object is gone", s->url, key) : 0;
+	if (r < 0)
+		return r;
+	same = tag && !strcmp(a.etag, tag);
+	s3_http_answer_clear(&a);
+	if (same)
+		return 0;
+	return store_fail(tag ? -ESTALE : -EEXIST, "PUT %s/%s: the object %s", s->url, key,
+	                  tag ? "is another one by now" : "exists");
+}
+
+static int s3_put_if(struct store *s, const char *key, const void *data, size_t length, const char *tag,
+                     char *ret_tag)
+{
+	struct s3_request q = {
+		.kind = STORE_PUT,
+		.method = "PUT",
+		.key = key,
+		.query = "",
+		.body = data,
+		.body_length = length,
+		.only_new = !tag,
+		.only_tag = tag,
+		.max = 65536,
+	};
+	struct s3_http_answer a;
+	unsigned attempts;
+	int r;
+
+	/* Some servers know no conditions and would replace: ask them first. */
+	r = check_tag(s, key, tag);
+	if (r < 0)
+		return r;
+	r = s3_request_send(s3_store(s), &q, &a, &attempts);
+	if (r < 0)
+		return r;
+	r = take_tag(s, "PUT", key, &a, ret_tag);
+	s3_http_answer_clear(&a);
 	return r;
 }
 
@@ -272,6 +343,7 @@ static const struct store_driver s3_driver = {
 	.put = s3_put,
 	.get = s3_get,
 	.get_all = s3_get_all,
+	.put_if = s3_put_if,
 	.remove = s3_remove,
 	.head = s3_head,
 	.list = s3_list,

@@ -147,10 +147,12 @@ static size_t on_header(char *line, size_t one, size_t length, void *arg)
 	(void)one;
 	/* A status line: what came before it (100 Continue) was another answer. */
 	if (length >= 5 && !strncmp(line, "HTTP/", 5))
-		a->content_range[0] = a->checksum_crc32c[0] = a->bucket_region[0] = a->request_id[0] = 0;
+		a->content_range[0] = a->checksum_crc32c[0] = a->bucket_region[0] = a->request_id[0] =
+			a->etag[0] = 0;
 	keep_header(line, length, "content-range", a->content_range, sizeof(a->content_range));
 	keep_header(line, length, "x-amz-checksum-crc32c", a->checksum_crc32c, sizeof(a->checksum_crc32c));
 	keep_header(line, length, "x-amz-bucket-region", a->bucket_region, sizeof(a->bucket_region));
+	keep_header(line, length, "etag", a->etag, sizeof(a->etag));
 	keep_header(line, length, "x-amz-request-id", a->request_id, sizeof(a->request_id));
 	return length;
 }

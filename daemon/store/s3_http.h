@@ -36,7 +36,7 @@ struct s3_http_answer {
 	char *body;    /* of a 2xx answer without `into`, or the start of an error's; NUL behind it */
 	size_t length; /* of the body received; at most `max` */
 	int64_t content_length; /* as announced; -1: it was not */
-	char content_range[64], checksum_crc32c[64], bucket_region[64], request_id[64];
+	char content_range[64], checksum_crc32c[64], bucket_region[64], request_id[64], etag[128];
 	unsigned retry_after_s;
 	/* If the exchange failed: */
 	bool again;        /* another attempt may do better */

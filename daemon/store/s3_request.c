@@ -118,6 +118,7 @@ static int sign_headers(const struct s3_store *s, const struct s3_request *r, co
 	/* All are signed; in the order of their names, those with a NULL are left out. */
 	const struct sigv4_header all[] = {
 		{"host", s->host},
+		{"if-match", r->only_tag},
 		{"if-none-match", r->only_new ? "*" : NULL},
 		{"range", p->range},
 		{"x-amz-checksum-crc32c", r->kind == STORE_PUT ? p->crc32c : NULL},
@@ -262,7 +263,8 @@ static bool worth_again(const struct s3_http_answer *a, const struct s3_error *e
 	                 "ConditionalRequestConflict");
 }
 
-static void judge_error(const struct s3_store *s, const struct s3_http_answer *a, struct outcome *o)
+static void judge_error(const struct s3_store *s, const struct s3_request *q, const struct s3_http_answer *a,
+                        struct outcome *o)
 {
 	struct s3_error e;
 	char what_to_do[256];
@@ -270,6 +272,9 @@ static void judge_error(const struct s3_store *s, const struct s3_http_answer *a
 
 	s3_xml_parse_error(a->body, a->length, &e);
 	r = error_of_status(a, &e);
+	/* Deleted meanwhile is changed, too. */
+	if (q->only_tag && (r == -EEXIST || (r == -ENOENT && strcmp(e.code, "NoSuchBucket"))))
+		r = -ESTALE;
 	hint(s, a, &e, what_to_do, sizeof(what_to_do));
 	say(o, r, worth_again(a, &e, r), "%ld%s%s%s%s%s", a->status, *e.code ? " " : "", e.code,
 	    *e.message ? ": " : "", e.message, what_to_do);
@@ -333,7 +338,7 @@ static struct outcome judge(const struct s3_store *s, const struct s3_request *r
 		return o;
 	}
 	if (a->status < 200 || a->status >= 300) {
-		judge_error(s, a, &o);
+		judge_error(s, r, a, &o);
 		return o;
 	}
 	if (r->ranged)
@@ -384,7 +389,7 @@ static struct outcome attempt(struct s3_store *s, const struct s3_request *r, co
 		.into_count = r->into_count,
 		.max = r->max,
 		/* A put that must not replace has to know of each attempt: the first may have put it. */
-		.fresh = r->only_new,
+		.fresh = r->only_new || r->only_tag,
 	};
 
 	store_count_request(&s->base, r->kind);

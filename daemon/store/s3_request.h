@@ -30,8 +30,9 @@ struct s3_request {
 	const char *query; /* URI-encoded, sorted; "" if none */
 	const void *body;  /* PUT */
 	size_t body_length;
-	bool only_new; /* If-None-Match: * */
-	bool ranged;   /* GET only `max` bytes at `offset`, and of nothing less */
+	bool only_new;        /* If-None-Match: * */
+	const char *only_tag; /* If-Match; NULL: none */
+	bool ranged;          /* GET only `max` bytes at `offset`, and of nothing less */
 	uint64_t offset;
 	const struct iovec *into; /* as in struct s3_http_request; ranged only */
 	size_t into_count;
@@ -40,8 +41,8 @@ struct s3_request {
 
 /**
  * @return 0 on a 2xx answer that fits the request, else as store.h has it, -EEXIST if an object is there
- * that must not be, -EFBIG if the answer is longer than max, with store_last_error() set. The answer is
- * to be cleared on success only. *ret_attempts is set in any case.
+ * that must not be, -ESTALE if it is not the one it must be, -EFBIG if the answer is longer than max, with
+ * store_last_error() set. The answer is to be cleared on success only. *ret_attempts is set in any case.
  */
 int s3_request_send(struct s3_store *s, const struct s3_request *request, struct s3_http_answer *ret,
                     unsigned *ret_attempts);

@@ -247,7 +247,8 @@ int store_get(struct store *s, const char *key, uint64_t offset, size_t length, 
 	return store_get_parts(s, key, offset, &part, 1);
 }
 
-int store_get_all(struct store *s, const char *key, size_t max, void **ret_data, size_t *ret_length)
+static int get_all(struct store *s, const char *key, size_t max, void **ret_data, size_t *ret_length,
+                   char *ret_tag)
 {
 	void *data = NULL;
 	size_t length = 0;
@@ -255,13 +256,48 @@ int store_get_all(struct store *s, const char *key, size_t max, void **ret_data,
 
 	if (r < 0)
 		return r;
-	r = s->driver->get_all(s, key, max, &data, &length);
+	r = s->driver->get_all(s, key, max, &data, &length, ret_tag);
 	done(s, STORE_GET, r, length);
 	if (r < 0)
 		return r;
 	*ret_data = data;
 	*ret_length = length;
 	return 0;
+}
+
+int store_get_all(struct store *s, const char *key, size_t max, void **ret_data, size_t *ret_length)
+{
+	return get_all(s, key, max, ret_data, ret_length, NULL);
+}
+
+int store_get_tagged(struct store *s, const char *key, size_t max, void **ret_data, size_t *ret_length,
+                     char ret_tag[STORE_TAG_MAX])
+{
+	char tag[STORE_TAG_MAX];
+	int r = get_all(s, key, max, ret_data, ret_length, tag);
+
+	if (!r)
+		memcpy(ret_tag, tag, STORE_TAG_MAX);
+	return r;
+}
+
+int store_put_if(struct store *s, const char *key, const void *data, size_t length, const char *tag,
+                 char ret_tag[STORE_TAG_MAX])
+{
+	char new_tag[STORE_TAG_MAX];
+	int r = check_key(s, "PUT", key);
+
+	if (r < 0)
+		return r;
+	if (length > SSIZE_MAX)
+		return store_fail(-EINVAL, "PUT %s/%s: length out of range", s->url, key);
+	r = s->driver->put_if(s, key, length ? data : "", length, tag, new_tag);
+	/* As for store_put_new(). */
+	if (r == -EEXIST || r == -ESTALE)
+		return r;
+	if (!r)
+		memcpy(ret_tag, new_tag, STORE_TAG_MAX);
+	return done(s, STORE_PUT, r, length);
 }
 
 int store_delete(struct store *s, const char *key)

@@ -75,6 +75,24 @@ int store_put(struct store *s, const char *key, const void *data, size_t length)
 /** As store_put(), but -EEXIST and nothing written if the key is there. */
 int store_put_new(struct store *s, const char *key, const void *data, size_t length);
 
+/** The longest tag, with its NUL. */
+#define STORE_TAG_MAX 128
+
+/**
+ * Compare and swap: write the whole object if it still is the one whose tag was given out, @p tag, or, with
+ * NULL, if there is none. A tag is opaque and changes with the bytes. Atomic against other store_put_if() of
+ * that key by anybody (on a server that does not know conditional requests: checked just before).
+ * @return 0 and the tag of what was written; -EEXIST (tag NULL) or -ESTALE: it is another one, or none, and
+ * nothing was written. These may also be the echo of an own put whose answer was lost: if the bytes there
+ * are the caller's, so was the put.
+ */
+int store_put_if(struct store *s, const char *key, const void *data, size_t length, const char *tag,
+                 char ret_tag[STORE_TAG_MAX]);
+
+/** As store_get_all(), with the object's tag. */
+int store_get_tagged(struct store *s, const char *key, size_t max, void **ret_data, size_t *ret_length,
+                     char ret_tag[STORE_TAG_MAX]);
+
 /** Read exactly @p length bytes at @p offset. @return 0, or -ENODATA if the object ends before offset +
  * length. */
 int store_get(struct store *s, const char *key, uint64_t offset, size_t length, void *buffer);

@@ -89,7 +89,8 @@ static bool bucket_exists(const struct s3d *d, const char *bucket)
 static void put_object(struct s3d *d, struct MHD_Connection *c, const char *name, struct request *q,
                        struct answer *a)
 {
-	const char *none_match = header(c, "If-None-Match"), *crc = header(c, "x-amz-checksum-crc32c");
+	const char *none_match = header(c, "If-None-Match"), *match = header(c, "If-Match"),
+		   *crc = header(c, "x-amz-checksum-crc32c");
 	struct s3d_object *o;
 
 	if (!header(c, "Content-Length")) {
@@ -97,7 +98,8 @@ static void put_object(struct s3d *d, struct MHD_Connection *c, const char *name
 		          NULL);
 		return;
 	}
-	if (header(c, "x-amz-copy-source") || (none_match && strcmp(none_match, "*"))) {
+	if (header(c, "x-amz-copy-source") || (none_match && strcmp(none_match, "*")) ||
+	    (none_match && match)) {
 		set_error(a, 501, "NotImplemented", "A header you provided implies unknown functionality.",
 		          NULL);
 		return;
@@ -106,6 +108,21 @@ static void put_object(struct s3d *d, struct MHD_Connection *c, const char *name
 		set_error(a, 412, "PreconditionFailed",
 		          "At least one of the pre-conditions you specified did not hold", NULL);
 		return;
+	}
+	if (match && !d->options.old) {
+		char etag[sizeof(a->etag)];
+
+		o = s3d_objects_find(&d->objects, name);
+		if (!o) {
+			set_error(a, 404, "NoSuchKey", "The specified key does not exist.", NULL);
+			return;
+		}
+		snprintf(etag, sizeof(etag), "\"%s\"", o->etag);
+		if (strcmp(match, etag)) {
+			set_error(a, 412, "PreconditionFailed",
+			          "At least one of the pre-conditions you specified did not hold", NULL);
+			return;
+		}
 	}
 	if (!q->body)
 		q->body = calloc(1, 1);

@@ -102,7 +102,8 @@ static enum MHD_Result find_unsigned(void *arg, enum MHD_ValueKind kind, const c
 {
 	struct unsigned_search *s = arg;
 	bool must = !strncasecmp(name, "x-amz-", 6) || !strcasecmp(name, "host") ||
-	            !strcasecmp(name, "range") || !strcasecmp(name, "if-none-match");
+	            !strcasecmp(name, "range") || !strcasecmp(name, "if-none-match") ||
+	            !strcasecmp(name, "if-match");
 
 	(void)kind;
 	(void)value;

@@ -22,6 +22,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "daemon/data/data.h"
+#include "daemon/meta/stream.h"
 #include "daemon/meta/slices.h"
 #include "daemon/store/fault.h"
 #include "daemon/store/store.h"
@@ -46,6 +47,9 @@ struct fixture {
 	_Atomic unsigned will_write, changed, forgotten;
 	uint64_t watched; /* will_write looks whether this inode is pending */
 	_Atomic bool pending_seen;
+	_Atomic bool backed_up; /* there is a copy of the metadata elsewhere, with the changes up to ... */
+	_Atomic uint64_t shipped;
+	_Atomic int may_write; /* what writers get */
 };
 
 static inline void on_will_write(void *arg, uint64_t ino)
@@ -76,9 +80,34 @@ static inline void on_forgotten(void *arg, uint64_t ino)
 	f->forgotten++;
 }
 
+static inline int on_may_write(void *arg)
+{
+	return ((struct fixture *)arg)->may_write;
+}
+
+static inline bool on_may_delete(void *arg, uint64_t sequence)
+{
+	struct fixture *f = arg;
+
+	return !f->backed_up || sequence <= f->shipped;
+}
+
+static inline void on_all_committed(void *arg)
+{
+	struct fixture *f = arg;
+
+	f->shipped = meta_sequence(f->meta);
+}
+
 static inline void fixture_open(struct fixture *f)
 {
-	const struct data_hooks hooks = {on_will_write, on_changed, on_forgotten, f};
+	const struct data_hooks hooks = {.will_write = on_will_write,
+	                                 .changed = on_changed,
+	                                 .forgotten = on_forgotten,
+	                                 .may_write = on_may_write,
+	                                 .may_delete = on_may_delete,
+	                                 .all_committed = on_all_committed,
+	                                 .arg = f};
 	struct cache_options cache = {.volume_uuid = "00000000-1111-2222-3333-444444444444",
 	                              .max_bytes = f->kind == TINY ? 512 * KIB : 0};
 	struct store_options store = {.create = true};

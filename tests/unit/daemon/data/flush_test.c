@@ -168,6 +168,52 @@ static void garbage_that_cannot_be_deleted_is_tried_again(void **state)
 	assert_int_equal(objects_of(f, ino), 1);
 }
 
+static bool wait_for_objects(struct fixture *f, size_t count, unsigned tenths)
+{
+	while (objects_in_store(f) != count && tenths--)
+		usleep(100000);
+	return objects_in_store(f) == count;
+}
+
+static void what_a_copy_of_the_metadata_names_is_not_deleted(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t ino = make_file(f, "a");
+	struct data_file *file;
+
+	f->backed_up = true;
+	file = get(f, ino);
+	for (int i = 0; i < 3; i++) {
+		put_bytes(file, 0, "hello", 5);
+		assert_int_equal(data_flush(file), 0);
+	}
+	assert_false(wait_for_objects(f, 1, 6));
+	assert_int_equal(objects_in_store(f), 3);
+	f->shipped = meta_sequence(f->meta);
+	put_bytes(file, 0, "hello", 5);
+	assert_int_equal(data_flush(file), 0); /* and the janitor looks again */
+	/* The one that was overwritten just now has to wait. */
+	assert_true(wait_for_objects(f, 2, 50));
+	assert_false(wait_for_objects(f, 1, 6));
+	data_file_put(file);
+	/* At the end everything is shipped. */
+	expect_no_leftover(f, ino);
+}
+
+static void nothing_is_taken_from_a_writer_who_may_not_write(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t ino = make_file(f, "a");
+	struct data_file *file = get(f, ino);
+
+	f->may_write = -EROFS;
+	assert_int_equal(data_write(file, 0, 5, "hello", false), -EROFS);
+	f->may_write = 0;
+	put_bytes(file, 0, "hello", 5);
+	assert_int_equal(data_flush(file), 0);
+	data_file_put(file);
+}
+
 static void a_read_only_mount_deletes_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -512,6 +558,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(an_object_whose_answer_was_lost_is_deleted, setup_roomy,
 	                                        teardown),
 		WITH_EACH_CACHE(garbage_that_cannot_be_deleted_is_tried_again),
+		WITH_EACH_CACHE(what_a_copy_of_the_metadata_names_is_not_deleted),
+		WITH_EACH_CACHE(nothing_is_taken_from_a_writer_who_may_not_write),
 		cmocka_unit_test_setup_teardown(a_read_only_mount_deletes_nothing, setup_roomy, teardown),
 		cmocka_unit_test_setup_teardown(a_write_during_its_upload_is_uploaded_again, setup_roomy,
 	                                        teardown),

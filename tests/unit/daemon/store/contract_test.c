@@ -130,6 +130,30 @@ static void put_new_never_replaces(void **state)
 	assert_holds("new/one", "third");
 }
 
+static void put_if_replaces_only_what_was_read(void **state)
+{
+	char tag[STORE_TAG_MAX], other[STORE_TAG_MAX], read[STORE_TAG_MAX],
+		untouched[STORE_TAG_MAX] = "as it was";
+	_cleanup_free_ void *data = NULL;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(store_put_if(store, "if/one", "none", 4, "\"0123\"", untouched), -ESTALE);
+	assert_int_equal(store_put_if(store, "if/one", "first", 5, NULL, tag), 0);
+	assert_int_equal(store_put_if(store, "if/one", "other", 5, NULL, untouched), -EEXIST);
+	assert_holds("if/one", "first");
+	assert_int_equal(store_get_tagged(store, "if/one", 100, &data, &n, read), 0);
+	assert_string_equal(read, tag);
+	assert_int_equal(store_put_if(store, "if/one", "second", 6, tag, other), 0);
+	assert_string_not_equal(other, tag);
+	assert_int_equal(store_put_if(store, "if/one", "third", 5, tag, untouched), -ESTALE);
+	assert_holds("if/one", "second");
+	assert_int_equal(store_delete(store, "if/one"), 0);
+	assert_int_equal(store_put_if(store, "if/one", "fourth", 6, other, untouched), -ESTALE);
+	assert_string_equal(untouched, "as it was");
+	assert_int_equal(store_head(store, "if/one", &(uint64_t){0}), -ENOENT);
+}
+
 static void get_all_is_bounded(void **state)
 {
 	_cleanup_free_ void *data = NULL;
@@ -385,6 +409,30 @@ static void *claim(void *arg)
 	return (void *)won;
 }
 
+/* Each adds one to the number in the object, until it was the one who did. */
+static void *count_up(void *arg)
+{
+	(void)arg;
+	pthread_barrier_wait(&together);
+	for (unsigned done = 0, tries = 0; done < 5; tries++) {
+		_cleanup_free_ void *data = NULL;
+		char tag[STORE_TAG_MAX];
+		unsigned number;
+		size_t n;
+		int r;
+
+		if (tries == 10000 || store_get_tagged(store, "if/count", sizeof(number), &data, &n, tag) < 0)
+			return (void *)-1;
+		memcpy(&number, data, sizeof(number));
+		number++;
+		r = store_put_if(store, "if/count", &number, sizeof(number), tag, tag);
+		if (r < 0 && r != -ESTALE)
+			return (void *)-1;
+		done += r == 0;
+	}
+	return NULL;
+}
+
 static void run_threads(void *(*fn)(void *), void *results[THREADS])
 {
 	pthread_t t[THREADS];
@@ -419,6 +467,23 @@ static void put_new_has_one_winner(void **state)
 	for (int i = 0; i < THREADS; i++)
 		won += (uintptr_t)results[i];
 	assert_int_equal(won, ROUNDS);
+}
+
+static void no_put_if_is_lost(void **state)
+{
+	_cleanup_free_ void *data = NULL;
+	void *results[THREADS];
+	unsigned number = 0;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(store_put(store, "if/count", &number, sizeof(number)), 0);
+	run_threads(count_up, results);
+	for (int i = 0; i < THREADS; i++)
+		assert_null(results[i]);
+	assert_int_equal(store_get_all(store, "if/count", sizeof(number), &data, &n), 0);
+	memcpy(&number, data, sizeof(number));
+	assert_int_equal(number, 5 * THREADS);
 }
 
 /* ---- drivers ---- */
@@ -546,6 +611,7 @@ static const struct CMUnitTest cases[] = {
 	cmocka_unit_test(an_empty_object_is_an_object),
 	cmocka_unit_test(a_put_replaces),
 	cmocka_unit_test(put_new_never_replaces),
+	cmocka_unit_test(put_if_replaces_only_what_was_read),
 	cmocka_unit_test(get_all_is_bounded),
 	cmocka_unit_test(what_is_not_there_is_enoent),
 	cmocka_unit_test(a_directory_is_no_object),
@@ -559,6 +625,7 @@ static const struct CMUnitTest cases[] = {
 	cmocka_unit_test(requests_and_bytes_are_counted),
 	cmocka_unit_test(threads_do_not_disturb_each_other),
 	cmocka_unit_test(put_new_has_one_winner),
+	cmocka_unit_test(no_put_if_is_lost),
 };
 
 /** Run all cases but those named in @p except (NULL-terminated). @return how many failed. */
@@ -583,11 +650,14 @@ int main(void)
 {
 	const struct CMUnitTest probe[] = {cmocka_unit_test(s3rver_is_installed)};
 	/* Without conditional puts two may win. */
-	static const char *const old[] = {"put_new_has_one_winner", NULL};
+	static const char *const old[] = {"put_new_has_one_winner", "no_put_if_is_lost", NULL};
 	/* s3rver 3.7.1 knows no conditional puts either, takes bytes=0-0 for the whole object, lists
 	 * directory by directory, and may give half of an object that was put a moment ago. */
-	static const char *const s3rver[] = {"put_new_has_one_winner", "a_range_is_read",
-	                                     "a_listing_is_in_key_order", "threads_do_not_disturb_each_other",
+	static const char *const s3rver[] = {"put_new_has_one_winner",
+	                                     "no_put_if_is_lost",
+	                                     "a_range_is_read",
+	                                     "a_listing_is_in_key_order",
+	                                     "threads_do_not_disturb_each_other",
 	                                     NULL};
 	int failed = run("file", open_file, close_file, NULL);
 
