@@ -444,6 +444,30 @@ int lease_set_meta_id(struct lease *l, const char *meta_id)
 	return strlen(meta_id) < LEASE_META_ID_MAX ? renew(l, meta_id) : -EINVAL;
 }
 
+int lease_check_meta_id(struct store *store, const char *last, const char *meta_id, char **ret_why)
+{
+	if (!*last || !strcmp(last, meta_id))
+		return 0;
+	return why_r(
+		-ESTALE, ret_why,
+		"the metadata here is not the newest of %s: the volume was restored elsewhere since (its "
+		"metadata is now %s, this is %s). Use that --meta-dir, or `curvefs restore` into a new one",
+		store_url(store), last, meta_id);
+}
+
+int lease_adopt(struct lease *l, const char *meta_id, char **ret_why)
+{
+	int r = lease_check_meta_id(l->store, l->former_meta_id, meta_id, ret_why);
+
+	if (r < 0 || !strcmp(l->former_meta_id, meta_id))
+		return r;
+	r = lease_set_meta_id(l, meta_id);
+	if (r < 0)
+		return why_r(r, ret_why, "cannot write the lease of %s: %s", store_url(l->store),
+		             store_last_error());
+	return 0;
+}
+
 void lease_get(struct lease *l, struct lease_record *ret)
 {
 	SCOPED_LOCK(&l->lock);

@@ -25,7 +25,7 @@
  * proves that nobody had it in between; one that somebody else took is lost for ever.
  *
  * "meta_id" in it names the local metadata that wrote last.  Other metadata of the same volume (on a machine
- * that lost the lease to one where the volume was restored) may not write any more: volume.c compares it.
+ * that lost the lease to one where the volume was restored) may not write any more: lease_adopt().
  */
 
 #include <stdbool.h>
@@ -91,6 +91,15 @@ const char *lease_meta_id(const struct lease *l);
 
 /** Record, at once, that the metadata of this process write from now on. */
 int lease_set_meta_id(struct lease *l, const char *meta_id);
+
+/**
+ * The same, if it is the metadata that wrote last, or none did. -ESTALE: it is not, and *ret_why (free it)
+ * says what to do; or the store's error.
+ */
+int lease_adopt(struct lease *l, const char *meta_id, char **ret_why);
+
+/** What lease_adopt() says to @p meta_id, for who has no lease: @p last is what the record says. */
+int lease_check_meta_id(struct store *store, const char *last, const char *meta_id, char **ret_why);
 
 /** For the status: as last written by this process. */
 void lease_get(struct lease *l, struct lease_record *ret);

@@ -140,18 +140,6 @@ static int refuse_without_meta(struct volume *v, const struct meta_volume *descr
 	             own ? own : "");
 }
 
-/* The lease says which metadata wrote last. @p last: its name. */
-static int check_newest(struct volume *v, const char *last, char **ret_why)
-{
-	if (!*last || !strcmp(last, meta_identity(v->meta)))
-		return 0;
-	return why_r(
-		-ESTALE, ret_why,
-		"the metadata here is not the newest of %s: the volume was restored elsewhere since (its "
-		"metadata is now %s, this is %s). Use that --meta-dir, or `curvefs restore` into a new one",
-		v->options->source, last, meta_identity(v->meta));
-}
-
 static int volume_take_lease(struct volume *v, char **ret_why)
 {
 	const struct lease_options options = {
@@ -174,16 +162,12 @@ static int volume_use_lease(struct volume *v, char **ret_why)
 		if (r < 0 && r != -ENOENT && r != -EBADMSG)
 			return why_r(r, ret_why, "cannot read the lease of %s: %s", v->options->source,
 			             r == -EPROTO ? strerror(-r) : store_last_error());
-		return r < 0 ? 0 : check_newest(v, record.meta_id, ret_why);
+		return r < 0 ? 0
+		             : lease_check_meta_id(v->store, record.meta_id, meta_identity(v->meta), ret_why);
 	}
-	r = check_newest(v, lease_meta_id(v->lease), ret_why);
+	r = lease_adopt(v->lease, meta_identity(v->meta), ret_why);
 	if (r < 0)
 		return r;
-	if (strcmp(lease_meta_id(v->lease), meta_identity(v->meta)) != 0)
-		r = lease_set_meta_id(v->lease, meta_identity(v->meta));
-	if (r < 0)
-		return why_r(r, ret_why, "cannot write the lease of %s: %s", v->options->source,
-		             store_last_error());
 	meta_set_guard(v->meta, volume_may_write, v);
 	return 0;
 }

@@ -31,7 +31,7 @@ static int check(const char *source, json_t **ret, char **ret_why)
 
 	if (offline_is_path(source))
 		return offline_ask(source, json_pack("{s:s}", "cmd", "fsck"), ret, ret_why);
-	r = offline_open(source, true, &store, &meta, ret_why);
+	r = offline_open(source, opt_repair ? OFFLINE_TO_REPAIR : OFFLINE_TO_LOOK, &store, &meta, ret_why);
 	if (r == 0)
 		r = fsck_report(meta, store, &options, offline_progress, NULL, ret);
 	offline_close(store, meta);

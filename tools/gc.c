@@ -34,7 +34,9 @@ static int collect(const char *source, json_t **ret, char **ret_why)
 		                             (json_int_t)opt_min_age),
 		                   ret, ret_why);
 	/* A dry run leaves everything as it is. */
-	r = offline_open(source, opt_dry_run, &store, &meta, ret_why);
+	r = offline_open(source, opt_dry_run ? OFFLINE_TO_LOOK : OFFLINE_TO_CHANGE, &store, &meta, ret_why);
+	if (r == 0 && !opt_dry_run)
+		r = offline_ship(store, meta, ret_why);
 	if (r == 0)
 		r = gc_report(meta, store, &options, offline_progress, NULL, ret);
 	offline_close(store, meta);

@@ -4,9 +4,13 @@
 #include "common/cleanup.h"
 #include "common/text.h"
 #include "common/why.h"
+#include "daemon/backup/backup.h"
+#include "daemon/backup/manifest.h"
 #include "daemon/ctl/ctl.h"
 #include "daemon/descriptor.h"
+#include "daemon/lease.h"
 #include "daemon/meta/check.h"
+#include "daemon/meta/stream.h"
 #include "daemon/store/store.h"
 #include "tools/cmd.h"
 #include "tools/progress.h"
@@ -21,6 +25,7 @@
 struct offline_options offline_options;
 
 static struct progress bar;
+static struct lease *lease; /* of the volume that is open */
 
 bool offline_is_path(const char *source)
 {
@@ -132,30 +137,72 @@ static int open_meta(const char *source, const struct meta_volume *volume, bool 
 	return 0;
 }
 
-int offline_open(const char *source, bool as_it_is, struct store **ret_store, struct meta **ret_meta,
-                 char **ret_why)
+static int may_change(void *arg)
+{
+	return lease_check(arg, 0);
+}
+
+static int take_lease(struct store *store, struct meta *meta, char **ret_why)
+{
+	const struct lease_options options = {.mountpoint = "curvefs fsck or gc"};
+	int r = lease_take(store, &options, &lease, ret_why);
+
+	if (r == 0)
+		r = lease_adopt(lease, meta_identity(meta), ret_why);
+	if (r == 0)
+		meta_set_guard(meta, may_change, lease);
+	return r;
+}
+
+int offline_ship(struct store *store, struct meta *meta, char **ret_why)
+{
+	const struct backup_options options = {.interval_s = 86400};
+	struct backup *backup = NULL;
+	struct manifest m;
+	int r = manifest_newest(store, meta_volume(meta)->uuid, &m, ret_why);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return r;
+	manifest_clear(&m);
+	r = backup_start(meta, store, lease, &options, &backup, ret_why);
+	if (r < 0)
+		return r;
+	r = backup_ship(backup);
+	backup_stop(backup);
+	return r < 0 ? why_r(r, ret_why, "cannot copy the metadata to the store: %s", store_last_error()) : 0;
+}
+
+int offline_open(const char *source, enum offline_for what_for, struct store **ret_store,
+                 struct meta **ret_meta, char **ret_why)
 {
 	const struct store_options options = {.endpoint_url = offline_options.endpoint_url,
 	                                      .region = offline_options.region};
 	struct meta_volume volume;
 	struct store *store = NULL;
+	struct meta *meta = NULL;
 	int r = store_open(source, &options, &store, ret_why);
 
 	if (r == 0)
 		r = descriptor_read(store, &volume, ret_why);
 	if (r == 0)
-		r = open_meta(source, &volume, as_it_is, ret_meta, ret_why);
+		r = open_meta(source, &volume, what_for != OFFLINE_TO_CHANGE, &meta, ret_why);
+	if (r == 0 && what_for != OFFLINE_TO_LOOK)
+		r = take_lease(store, meta, ret_why);
 	if (r < 0) {
-		offline_close(store, NULL);
+		offline_close(store, meta);
 		return r;
 	}
 	*ret_store = store;
+	*ret_meta = meta;
 	return 0;
 }
 
 void offline_close(struct store *store, struct meta *meta)
 {
 	meta_close(meta);
+	lease_release(TAKE_PTR(lease));
 	if (store)
 		store_close(store);
 }

@@ -42,12 +42,20 @@ bool offline_is_path(const char *source);
 /** Have the daemon of the mount that @p path is in answer @p request (taken). */
 int offline_ask(const char *path, json_t *request, json_t **ret, char **ret_why);
 
+enum offline_for { OFFLINE_TO_LOOK, OFFLINE_TO_REPAIR, OFFLINE_TO_CHANGE };
+
 /**
- * Open both parts of the volume. @p as_it_is: nothing is done on the way, and damage is no reason to fail.
+ * Open both parts of the volume. But to change it, nothing is done on the way, and damage is no reason to
+ * fail; but to look at it, the lease is held (daemon/lease.h).
  * -EBUSY: it is mounted, and *ret_why says where.
  */
-int offline_open(const char *source, bool as_it_is, struct store **ret_store, struct meta **ret_meta,
-                 char **ret_why);
+int offline_open(const char *source, enum offline_for what_for, struct store **ret_store,
+                 struct meta **ret_meta, char **ret_why);
+/**
+ * Before objects are deleted: what frees them must be in the copy of the metadata, if one is kept
+ * (daemon/backup/backup.h).
+ */
+int offline_ship(struct store *store, struct meta *meta, char **ret_why);
 void offline_close(struct store *store, struct meta *meta);
 
 /* The bar, or lines. */

@@ -55,7 +55,7 @@ static void lose_lease(struct volume *v)
 static void without_the_lease_nothing_is_written_any_more(void **state)
 {
 	struct test_volume t;
-	struct meta_cred cred = {0, 0};
+	struct meta_cred cred = {.uid = 0};
 	struct meta_attr attr;
 	struct data_file *f;
 	uint64_t ino, sequence;

@@ -25,7 +25,7 @@
 
 static const struct meta_volume volume = {
 	.uuid = "00000000-1111-2222-3333-444444444444", .name = "test", .chunk_size = 4 << 20};
-static const struct meta_cred cred = {1000, 100};
+static const struct meta_cred cred = {.uid = 1000, .gid = 100};
 
 /* Small, so that little metadata has many parts. */
 static const struct backup_options small = {.interval_s = 3600, .part_bytes = 2000, .log_bytes = 2000};
