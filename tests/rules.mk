@@ -5,6 +5,7 @@
 #          tests/bench/<name>.prog.c            ->  $(B)/tests/bench/<name>, one for the benchmarks
 # Fuzzers: tests/fuzz/<name>_fuzz.c         ->  $(B)/tests/fuzz/<name>_fuzz, with SANITIZE=fuzz only
 # Cases:   tests/fs/**/*.sh, found by path; tests/run-cases says what they can use.
+# Soak:    tests/soak/*.sh, cases that go on for SOAK_SECONDS; by hand only.
 
 harness-src  := $(filter-out %.prog.c,$(wildcard tests/harness/*.c))
 harness-prog := $(patsubst %.prog.c,$(B)/%,$(wildcard tests/harness/*.prog.c tests/bench/*.prog.c))
@@ -12,7 +13,7 @@ unit-src     := $(wildcard tests/unit/*_test.c tests/unit/*/*_test.c tests/unit/
 unit-prog    := $(unit-src:%.c=$(B)/%)
 libharness   := $(B)/libharness.a
 
-.PHONY: units-build harness tsan coverage
+.PHONY: units-build harness tsan coverage soak
 
 $(libharness): $(harness-src:%.c=$(B)/%.o)
 	$(call say,AR,$@)
@@ -38,6 +39,11 @@ s3rver: ## install s3rver below build/, for one more S3 server in the unit tests
 
 fs-test: programs harness ## run the whole-program cases on this machine, without BPF
 	$(Q)tests/run-cases --build=$(B) --bpf=off --jobs=$$(nproc) --timeout=$${CASE_TIMEOUT:-60} $(CASES)
+
+SOAK_SECONDS ?= 600
+soak: programs harness ## run the cases of tests/soak, each for SOAK_SECONDS (600), until one fails
+	$(Q)SOAK_SECONDS=$(SOAK_SECONDS) tests/run-cases --build=$(B) --bpf=off \
+		--timeout=$$(($(SOAK_SECONDS) * 2 + 600)) $(or $(CASES),tests/soak)
 
 asan: ## units and whole-program cases with AddressSanitizer, leak and undefined-behaviour checks
 	$(Q)$(MAKE) --no-print-directory SANITIZE=asan programs units-build
