@@ -399,6 +399,45 @@ static void an_orphan_found_by_its_number_goes_with_its_user(void **state)
 	expect_no_leftover(f, 0);
 }
 
+static void a_file_without_a_name_is_stored_when_it_gets_one(void **state)
+{
+	const struct meta_cred cred = {.uid = 1000, .gid = 100};
+	struct fixture *f = *state;
+	struct data_file *file, *held;
+	struct meta_attr attr;
+	uint64_t ino;
+
+	assert_int_equal(meta_create_orphan(f->meta, META_ROOT_INO, &cred, 0644, &attr), 0);
+	ino = attr.ino;
+	file = get(f, ino);
+	put_bytes(file, 0, "hello", 5);
+	assert_int_equal(data_flush(file), 0);
+	assert_int_equal(data_link_begin(f->data, ino, &held), -ENOENT); /* nobody said that it may */
+	data_file_set_linkable(file);
+	assert_int_equal(data_link_begin(f->data, ino, &held), 0);
+	assert_ptr_equal(held, file);
+	assert_int_equal(attr_of(f, ino).size, 5);
+	data_link_end(held, false); /* it did not get it */
+	assert_int_equal(data_link_begin(f->data, ino, &held), 0);
+	data_file_put(file); /* the last close, meanwhile */
+	assert_int_equal(meta_link_orphan(f->meta, ino, META_ROOT_INO, "a", &attr, NULL), 0);
+	data_link_end(held, true);
+	assert_int_equal(f->forgotten, 0);
+	file = get(f, ino);
+	expect_bytes(file, 0, "hello", 5);
+	assert_int_equal(data_link_begin(f->data, ino, &held), 0); /* as any other file now */
+	assert_null(held);
+	data_file_put(file);
+	expect_no_leftover(f, ino);
+
+	/* Nobody has it open: it is not to be had any more, or will not be in a moment. */
+	assert_int_equal(meta_create_orphan(f->meta, META_ROOT_INO, &cred, 0644, &attr), 0);
+	file = get(f, attr.ino);
+	data_file_set_linkable(file);
+	data_file_put(file);
+	assert_int_equal(meta_link_orphan(f->meta, attr.ino, META_ROOT_INO, "b", NULL, NULL), -ENOENT);
+}
+
 static void only_files_have_contents(void **state)
 {
 	struct fixture *f = *state;
@@ -453,6 +492,7 @@ int main(void)
 		WITH_EACH_CACHE(an_unlinked_file_lives_until_its_last_user),
 		WITH_EACH_CACHE(an_unlinked_file_that_nobody_has_open_goes_at_once),
 		WITH_EACH_CACHE(an_orphan_found_by_its_number_goes_with_its_user),
+		WITH_EACH_CACHE(a_file_without_a_name_is_stored_when_it_gets_one),
 		WITH_EACH_CACHE(only_files_have_contents),
 		WITH_EACH_CACHE(small_memory_is_enough_for_anything),
 		cmocka_unit_test_setup_teardown(pending_data_shows_in_the_attributes, setup_roomy, teardown),
