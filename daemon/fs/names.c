@@ -101,7 +101,7 @@ void fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 
 	r = data_link_begin(v->data, ino, &unnamed);
 	if (r < 0)
-		r = fs_data_error(ino, "storing", r);
+		r = r == -ENOENT ? r : fs_data_error(ino, "storing", r); /* closed meanwhile, or not stored */
 	else if (unnamed)
 		r = meta_link_orphan(v->meta, ino, parent, name, &attr, &parent_attr);
 	else
