@@ -49,7 +49,7 @@ struct volume {
 	struct cache *cache;   /* NULL: no cache */
 	struct data *data;
 	struct publish *publish;
-	struct removed *removed; /* directories without a name that somebody may be in */
+	struct removed *removed; /* inodes without a name that somebody may have in use */
 	struct kernel *kernel;   /* NULL: BPF is off, and then why_no_bpf says why */
 	char *why_no_bpf;
 

@@ -304,6 +304,11 @@ void file_put(struct data_file *f, bool flush)
 			pthread_mutex_unlock(&d->table_lock);
 			return;
 		}
+		if (f->orphan && !f->forgotten) {
+			f->refs = 0; /* it may be opened again: it still has a user, if not by a handle */
+			pthread_mutex_unlock(&d->table_lock);
+			return;
+		}
 		if (f->orphan) {
 			f->reaping = true;
 			pthread_mutex_unlock(&d->table_lock);
@@ -365,6 +370,18 @@ int file_list_changed(struct data *d, int64_t before, struct data_file ***ret, s
 
 /* ---- orphans ---- */
 
+void data_unlinked(struct data *d, uint64_t ino)
+{
+	struct data_file *f;
+
+	pthread_mutex_lock(&d->table_lock);
+	while ((f = table_find(d, ino)) && f->loading)
+		pthread_cond_wait(&d->loaded, &d->table_lock);
+	if (f)
+		f->orphan = true;
+	pthread_mutex_unlock(&d->table_lock);
+}
+
 void data_orphaned(struct data *d, uint64_t ino)
 {
 	struct data_file *f;
@@ -373,7 +390,7 @@ void data_orphaned(struct data *d, uint64_t ino)
 	while ((f = table_find(d, ino)) && f->loading)
 		pthread_cond_wait(&d->loaded, &d->table_lock);
 	if (f && (f->reaping || f->refs)) {
-		f->orphan = true;
+		f->orphan = f->forgotten = true;
 		pthread_mutex_unlock(&d->table_lock);
 		return;
 	}
@@ -388,7 +405,7 @@ void data_orphaned(struct data *d, uint64_t ino)
 		return;
 	}
 	/* In the table while it is being reaped, so that nobody gets hold of it. */
-	f->orphan = f->reaping = true;
+	f->orphan = f->forgotten = f->reaping = true;
 	pthread_mutex_unlock(&d->table_lock);
 	file_reap(f);
 }
@@ -412,7 +429,7 @@ int data_link_begin(struct data *d, uint64_t ino, struct data_file **ret_file)
 		*ret_file = NULL;
 		return 0;
 	}
-	if (f->reaping || !f->refs || !f->linkable) {
+	if (f->reaping || !f->linkable) {
 		pthread_mutex_unlock(&d->table_lock);
 		return -ENOENT;
 	}

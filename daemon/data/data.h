@@ -73,7 +73,7 @@ int data_open(struct meta *meta, struct store *store, struct cache *cache, const
 /** Flush what is dirty, delete what garbage there is within a few seconds, stop the threads. */
 int data_close(struct data *d);
 
-/** For each open(2): get; the last put of an orphan deletes it. -ENOENT: no such inode. */
+/** For each open(2): get, and put. -ENOENT: no such inode, or an orphan that is being deleted. */
 int data_file_get(struct data *d, uint64_t ino, struct data_file **ret);
 void data_file_put(struct data_file *f);
 
@@ -117,8 +117,10 @@ ssize_t data_copy(struct data_file *from, uint64_t from_offset, struct data_file
  */
 bool data_pending(struct data *d, struct meta_attr *attr);
 
+/** The name count of @p ino became 0 (unlink, rename over it): nothing of it needs to be stored any more. */
+void data_unlinked(struct data *d, uint64_t ino);
 /**
- * The name count of @p ino became 0 (unlink, rename over it): reap it now, or when its last data_file is put.
+ * ... and nobody has it in use but by a data_file: reap it now, or when the last of those is put.
  * Objects are deleted in the background.
  */
 void data_orphaned(struct data *d, uint64_t ino);

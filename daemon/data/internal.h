@@ -71,10 +71,11 @@ struct data_file {
 	/* table_lock */
 	struct data_file *next;
 	unsigned refs;
-	bool loading;  /* its attributes are being read: wait for data.loaded */
-	bool orphan;   /* reaped with its last reference */
-	bool linkable; /* an orphan that may get a name (O_TMPFILE) */
-	bool reaping;  /* being reaped: not to be had any more */
+	bool loading;   /* its attributes are being read: wait for data.loaded */
+	bool orphan;    /* without a name: nothing of it is stored */
+	bool forgotten; /* an orphan that goes with its last reference */
+	bool linkable;  /* an orphan that may get a name (O_TMPFILE) */
+	bool reaping;   /* being reaped: not to be had any more */
 
 	pthread_mutex_t flush;
 

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "daemon/data/data.h"
 #include "daemon/fs/fs.h"
+#include "daemon/fs/removed.h"
 #include "daemon/kernel/publish.h"
 
 #include <errno.h>
@@ -97,6 +98,11 @@ static int create_unnamed(struct volume *v, uint64_t parent, const struct meta_c
 	if (r < 0)
 		return r;
 	r = data_file_get(v->data, ret_attr->ino, &f);
+	if (!r) {
+		r = removed_add(v->removed, ret_attr->ino);
+		if (r < 0)
+			data_file_put(f);
+	}
 	if (r < 0) {
 		data_orphaned(v->data, ret_attr->ino);
 		return r;
@@ -146,8 +152,11 @@ void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	}
 	fill_open(fi, f);
 	fs_fill_entry(v, &attr, &entry);
-	if (fuse_reply_create(req, &entry, fi) == -ENOENT)
-		data_file_put(f);
+	if (fuse_reply_create(req, &entry, fi) != -ENOENT)
+		return;
+	data_file_put(f);
+	if (removed_take(v->removed, attr.ino)) /* O_TMPFILE: the kernel never knew it */
+		data_orphaned(v->data, attr.ino);
 }
 
 /* ---- data ---- */

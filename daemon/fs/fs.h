@@ -6,7 +6,7 @@
  * The FUSE operations, one file per family: lookup.c, attr.c, names.c, files.c,
  * dirs.c, xattr.c; ops.c has the table and the negotiation with the kernel.
  *
- * Node ids are inode numbers, for ever: nothing counts lookups. FORGET matters for removed directories only
+ * Node ids are inode numbers, for ever: nothing counts lookups. FORGET matters for removed inodes only
  * (removed.h).
  *
  * The truth rule (daemon/kernel/publish.h) as the operations keep it:

@@ -91,7 +91,7 @@ void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	}
 }
 
-/* The kernel let go of its inode: of a removed directory nobody knows any more. */
+/* The kernel let go of its inode: of one that was removed nobody knows any more. */
 static void forget(struct volume *v, uint64_t ino)
 {
 	if (removed_take(v->removed, ino))

@@ -106,8 +106,11 @@ void fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 		r = meta_link_orphan(v->meta, ino, parent, name, &attr, &parent_attr);
 	else
 		r = meta_link(v->meta, ino, parent, name, &attr, &parent_attr);
-	if (unnamed)
+	if (unnamed) {
+		if (!r)
+			removed_take(v->removed, ino);
 		data_link_end(unnamed, !r);
+	}
 	if (r < 0) {
 		fs_publish_name(v, parent, name);
 		publish_inode(v->publish, ino);
@@ -124,10 +127,10 @@ static void publish_unlinked(struct volume *v, const struct meta_attr *attr)
 	publish_inode(v->publish, attr->ino);
 	if (!attr->ino || attr->nlink)
 		return;
-	/* Who has a file open holds it by its handle; a directory may be somebody's current one without that.
-	 */
-	if (!S_ISDIR(attr->mode) || removed_add(v->removed, attr->ino) < 0)
+	if (removed_add(v->removed, attr->ino) < 0)
 		data_orphaned(v->data, attr->ino);
+	else
+		data_unlinked(v->data, attr->ino);
 }
 
 /*

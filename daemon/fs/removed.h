@@ -3,10 +3,10 @@
 #define CURVEFS_FS_REMOVED_H
 
 /*
- * Directories that were removed while somebody may still be in them (a current
- * directory, an open one). They live until the kernel forgets the inode, which
- * it does when nobody is left, or until the unmount; after a crash the next mount finds them as orphans.
- * Thread-safe.
+ * Inodes that were removed while somebody may still use them, which shows here only for open files: a
+ * directory may be somebody's current one, a fifo or socket is opened without asking, and O_PATH opens
+ * nothing. They live until the kernel forgets the inode, which it does at once when nobody is left, or until
+ * the unmount; after a crash the next mount finds them as orphans. Thread-safe.
  */
 
 #include <stdbool.h>

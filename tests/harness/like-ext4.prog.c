@@ -237,6 +237,21 @@ static bool next_record(FILE *f, char *record, size_t size)
 	return used;
 }
 
+/* The call, and the first line that differs. */
+static void show(const char *x, const char *y)
+{
+	size_t line = 0;
+
+	for (size_t i = 0; x[i] == y[i]; i++) {
+		if (x[i] == '\n')
+			line = i + 1;
+	}
+	if (line)
+		printf("%.*s\n", (int)strcspn(x, "\n"), x);
+	printf("-- %.*s\n++ %.*s\n", (int)strcspn(x + line, "\n"), x + line, (int)strcspn(y + line, "\n"),
+	       y + line);
+}
+
 static unsigned compare(FILE *a, FILE *b, unsigned *ret_calls)
 {
 	static char x[1 << 20], y[1 << 20];
@@ -253,7 +268,7 @@ static unsigned compare(FILE *a, FILE *b, unsigned *ret_calls)
 		if (!more)
 			break;
 		if (strcmp(x, y) != 0 && different++ < SHOWN)
-			printf("-- %s++ %s", x, y);
+			show(x, y);
 	}
 	*ret_calls = calls;
 	return different;

@@ -226,6 +226,42 @@ static void removed_file(void)
 	close(fd);
 }
 
+/* Opened without asking the file system, or not opened at all. */
+static void removed_others(void)
+{
+	static const char *const names[] = {"r-fifo", "r-socket", "r-device", "r-link", "r-file"};
+	struct stat st;
+	char byte[2];
+	int fd;
+
+	like_must(mknod(names[0], S_IFIFO | 0644, 0), names[0]);
+	like_must(mknod(names[1], S_IFSOCK | 0644, 0), names[1]);
+	like_must(mknod(names[2], S_IFCHR | 0644, 0x0103), names[2]);
+	like_must(symlink("x", names[3]), names[3]);
+	like_file(names[4], 0644, 0, 0);
+	for (size_t i = 0; i < 5; i++) {
+		like_say("removed: %s\n", names[i]);
+		fd = open(names[i], i == 0 || i == 2 ? O_RDWR | O_NONBLOCK : O_PATH | O_NOFOLLOW);
+		SAY(unlink(names[i]));
+		SAY(fstat(fd, &st) < 0 ? -1 : (long)st.st_nlink);
+		SAY(fchmod(fd, 0600));
+		SAY(fchownat(fd, "", 3, 3, AT_EMPTY_PATH));
+		SAY(readlinkat(fd, "", byte, 2));
+		SAY(write(fd, "x", 1));
+		SAY(linkat(fd, "", AT_FDCWD, "again", AT_EMPTY_PATH));
+		SAY(fstat(fd, &st) < 0 ? -1 : (long)st.st_uid);
+		if (i == 4) {
+			char path[32];
+
+			snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+			SAY(truncate(path, 7));
+			SAY(opened(path, O_RDWR));
+			SAY(fstat(fd, &st) < 0 ? -1 : (long)st.st_size);
+		}
+		close(fd);
+	}
+}
+
 static void removed_directory(void)
 {
 	int here = open(".", O_PATH), fd;
@@ -270,7 +306,7 @@ static void removed_directory(void)
 
 static void unnamed_file(void)
 {
-	int fd = open(".", O_TMPFILE | O_RDWR, 0666);
+	int fd = open(".", O_TMPFILE | O_RDWR, 0666), path_fd;
 	char bytes[16];
 
 	like_say("O_TMPFILE");
@@ -297,6 +333,14 @@ static void unnamed_file(void)
 	SAY(write(fd, "x", 1));
 	SAY(link_fd(fd, "named"));
 	close(fd);
+	fd = open(".", O_TMPFILE | O_RDWR, 0666);
+	SAY(write(fd, "later", 5));
+	snprintf(bytes, sizeof(bytes), "%d", fd);
+	path_fd = openat(open("/proc/self/fd", O_PATH | O_CLOEXEC), bytes, O_PATH);
+	close(fd);
+	SAY(linkat(path_fd, "", AT_FDCWD, "later", AT_EMPTY_PATH));
+	close(path_fd);
+	like_stat("later");
 	SAY(opened(".", O_TMPFILE | O_RDONLY));
 	SAY(opened("again", O_TMPFILE | O_RDWR));
 	SAY(opened("none", O_TMPFILE | O_RDWR));
@@ -479,6 +523,7 @@ void like_unnamed(void)
 	like_dir("unnamed", 0755, 0, 0);
 	like_must(chdir("unnamed"), "unnamed");
 	removed_file();
+	removed_others();
 	removed_directory();
 	unnamed_file();
 	excl();

@@ -393,6 +393,7 @@ static void an_orphan_found_by_its_number_goes_with_its_user(void **state)
 	file = get(f, ino);
 	put_bytes(file, 0, "hello", 5);
 	expect_bytes(file, 0, "hello", 5);
+	data_orphaned(f->data, ino);
 	data_file_put(file);
 	assert_int_equal(meta_getattr(f->meta, ino, &attr), -ENOENT);
 	data_orphaned(f->data, ino);
@@ -430,12 +431,37 @@ static void a_file_without_a_name_is_stored_when_it_gets_one(void **state)
 	data_file_put(file);
 	expect_no_leftover(f, ino);
 
-	/* Nobody has it open: it is not to be had any more, or will not be in a moment. */
+	/* Nobody has it open, but somebody may know it; then nobody does. */
 	assert_int_equal(meta_create_orphan(f->meta, META_ROOT_INO, &cred, 0644, &attr), 0);
 	file = get(f, attr.ino);
 	data_file_set_linkable(file);
 	data_file_put(file);
+	assert_int_equal(data_link_begin(f->data, attr.ino, &held), 0);
+	assert_ptr_equal(held, file);
+	data_link_end(held, false);
+	data_orphaned(f->data, attr.ino);
 	assert_int_equal(meta_link_orphan(f->meta, attr.ino, META_ROOT_INO, "b", NULL, NULL), -ENOENT);
+}
+
+static void an_unlinked_file_lives_until_it_is_forgotten(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t ino = make_file(f, "a");
+	struct data_file *file = get(f, ino);
+	struct meta_attr attr;
+
+	put_bytes(file, 0, "hello", 5);
+	assert_int_equal(meta_unlink(f->meta, META_ROOT_INO, "a", &attr, NULL), 0);
+	data_unlinked(f->data, ino);
+	data_file_put(file);
+	file = get(f, ino); /* by /proc/self/fd of one that has no handle */
+	expect_bytes(file, 0, "hello", 5);
+	data_file_put(file);
+	assert_int_equal(f->forgotten, 0);
+	data_orphaned(f->data, ino);
+	assert_int_equal(f->forgotten, 1);
+	assert_int_equal(meta_getattr(f->meta, ino, &attr), -ENOENT);
+	expect_no_leftover(f, 0);
 }
 
 static void only_files_have_contents(void **state)
@@ -493,6 +519,7 @@ int main(void)
 		WITH_EACH_CACHE(an_unlinked_file_that_nobody_has_open_goes_at_once),
 		WITH_EACH_CACHE(an_orphan_found_by_its_number_goes_with_its_user),
 		WITH_EACH_CACHE(a_file_without_a_name_is_stored_when_it_gets_one),
+		WITH_EACH_CACHE(an_unlinked_file_lives_until_it_is_forgotten),
 		WITH_EACH_CACHE(only_files_have_contents),
 		WITH_EACH_CACHE(small_memory_is_enough_for_anything),
 		cmocka_unit_test_setup_teardown(pending_data_shows_in_the_attributes, setup_roomy, teardown),
