@@ -4,12 +4,15 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/openat2.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/private_dir.h"
 #include "common/why.h"
 
 #define SUBDIRS 256
@@ -30,6 +33,32 @@ static struct path path_of(const struct data_name *name)
 	snprintf(p.s, sizeof(p.s), "%02x/%" PRIu64 ".%" PRIu64 ".%" PRIx64, (unsigned)(name->ino % SUBDIRS),
 	         name->ino, name->version, name->id);
 	return p;
+}
+
+/* No symbolic link is followed, not even one that somebody puts in the place of a directory. */
+static int open_beneath(struct datadir *d, const char *path, int flags, mode_t mode)
+{
+	struct open_how how = {
+		.flags = (unsigned)flags | O_CLOEXEC,
+		.mode = mode,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	};
+	int fd;
+
+	do
+		fd = (int)syscall(SYS_openat2, d->data_fd, path, &how, sizeof(how));
+	while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+	return fd;
+}
+
+/* The directory of a data file, for calls that know no such rules; *ret_name points into @p p. */
+static int open_parent(struct datadir *d, struct path *p, const char **ret_name)
+{
+	char *slash = strchr(p->s, '/');
+
+	*slash = '\0';
+	*ret_name = slash + 1;
+	return open_beneath(d, p->s, O_PATH | O_DIRECTORY, 0);
 }
 
 static int why(char **ret_why, int r, const char *dir, const char *what)
@@ -74,12 +103,16 @@ static int make_subdirs(int data_fd)
 int datadir_open(const char *dir, struct datadir **ret, char **ret_why)
 {
 	_cleanup_close_ int dir_fd = -1, lock_fd = -1, data_fd = -1;
+	_cleanup_free_ char *reason = NULL;
 	struct datadir *d;
 	int r;
 
 	r = make_parents(dir);
 	if (r)
 		return why(ret_why, r, dir, "cannot make it");
+	r = private_dir(dir, (const char *const[]){"lock", "data", "index", NULL}, &reason);
+	if (r < 0)
+		return why_r(r, ret_why, "cache directory %s", reason ? reason : dir);
 	dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir_fd < 0)
 		return why(ret_why, -errno, dir, "cannot open it");
@@ -119,16 +152,17 @@ void datadir_close(struct datadir *d)
 int datadir_create(struct datadir *d, const struct data_name *name)
 {
 	struct path p = path_of(name);
-	int fd;
+	int fd, r;
 
 	for (int attempt = 0; attempt < 2; attempt++) {
-		fd = openat(d->data_fd, p.s, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+		fd = open_beneath(d, p.s, O_RDWR | O_CREAT | O_EXCL, 0600);
 		if (fd >= 0)
 			return fd;
 		if (errno != EEXIST)
 			return -errno;
-		if (unlinkat(d->data_fd, p.s, 0) < 0 && errno != ENOENT)
-			return -errno;
+		r = datadir_unlink(d, name);
+		if (r < 0 && r != -ENOENT)
+			return r;
 	}
 	return -EEXIST;
 }
@@ -140,7 +174,7 @@ int datadir_open_file(struct datadir *d, const struct data_name *name)
 	struct stat st;
 
 	/* O_NONBLOCK: somebody may have put a FIFO there; it means nothing for a regular file. */
-	fd = openat(d->data_fd, p.s, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	fd = open_beneath(d, p.s, O_RDWR | O_NONBLOCK, 0);
 	if (fd < 0)
 		return errno == ELOOP || errno == EISDIR || errno == ENXIO ? -ENOENT : -errno;
 	if (fstat(fd, &st) < 0)
@@ -151,9 +185,11 @@ int datadir_open_file(struct datadir *d, const struct data_name *name)
 int datadir_stat(struct datadir *d, const struct data_name *name, uint64_t *ret_bytes)
 {
 	struct path p = path_of(name);
+	const char *file;
+	_cleanup_close_ int dir = open_parent(d, &p, &file);
 	struct stat st;
 
-	if (fstatat(d->data_fd, p.s, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (dir < 0 || fstatat(dir, file, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -ENOENT;
@@ -164,8 +200,10 @@ int datadir_stat(struct datadir *d, const struct data_name *name, uint64_t *ret_
 int datadir_unlink(struct datadir *d, const struct data_name *name)
 {
 	struct path p = path_of(name);
+	const char *file;
+	_cleanup_close_ int dir = open_parent(d, &p, &file);
 
-	return unlinkat(d->data_fd, p.s, 0) < 0 ? -errno : 0;
+	return dir < 0 || unlinkat(dir, file, 0) < 0 ? -errno : 0;
 }
 
 /** @return true if @p s is just what path_of() makes, in directory number @p subdir. */

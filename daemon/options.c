@@ -660,7 +660,7 @@ static int set_operands(struct options *o, int count, char *const operands[], ch
 		return refuse(ret_why, "\"%s\" is one argument too many (see --help)", operands[2]);
 	if (strncmp(operands[0], "file://", 7) != 0 && strncmp(operands[0], "s3://", 5) != 0)
 		return refuse(ret_why, "\"%s\" is no SOURCE: give file:///DIR or s3://BUCKET[/PREFIX]",
-		              operands[0]);
+		              strchr(operands[0], '@') ? "...@..." : operands[0]); /* maybe a password */
 	if (stat(operands[1], &st) < 0) {
 		if (errno == ENOTCONN)
 			return refuse(ret_why, "%s: the daemon of an earlier mount is gone; umount %s first",

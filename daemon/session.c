@@ -7,8 +7,11 @@
 #include "daemon/ctl/ctl.h"
 #include "daemon/fs/fs.h"
 #include "daemon/fs/tmpfile.h"
+#include "daemon/kernel/kernel.h"
 #include "daemon/mountinfo.h"
 #include "daemon/options.h"
+#include "daemon/privileges.h"
+#include "daemon/store/credentials.h"
 #include "daemon/volume.h"
 
 #include <fuse_lowlevel.h>
@@ -94,7 +97,10 @@ static int session_mount(struct session *s, char **ret_why)
 	if (r < 0)
 		return r;
 	/* What failed in there libfuse has said on standard error. */
-	if (fuse_session_mount(s->fuse, s->options->mountpoint) != 0)
+	privileges_raise();
+	r = fuse_session_mount(s->fuse, s->options->mountpoint);
+	privileges_lower();
+	if (r != 0)
 		return why_r(-EIO, ret_why, "cannot mount on %s", s->options->mountpoint);
 	s->mounted = true;
 	r = fs_pass_tmpfile(s->fuse);
@@ -119,6 +125,14 @@ static int own_minor(const struct options *o, unsigned *ret_minor)
 	return mountinfo_find_minor(text, o->mountpoint, ret_minor);
 }
 
+/* What it would need is kept only then. */
+static bool bpf_is_possible(const struct options *o)
+{
+	_cleanup_free_ char *why = NULL;
+
+	return o->bpf_cache != BPF_CACHE_OFF && kernel_probe(&why) == 0;
+}
+
 static int session_start(struct session *s, char **ret_why)
 {
 	_cleanup_free_ char *why = NULL;
@@ -126,7 +140,12 @@ static int session_start(struct session *s, char **ret_why)
 	unsigned minor = 0;
 	int r;
 
+	r = privileges_reduce(s->options, bpf_is_possible(s->options), ret_why);
+	if (r < 0)
+		return r;
 	r = volume_open(s->options, &s->volume, ret_why);
+	/* The store has them now; in the environment anybody may find them who is let look. */
+	credentials_wipe_environment();
 	if (r < 0)
 		return r;
 	r = session_mount(s, ret_why);
@@ -186,8 +205,10 @@ static int session_stop(struct session *s)
 
 	if (s->ctl)
 		ctl_server_stop(s->ctl);
+	privileges_raise();
 	if (s->mounted)
 		fuse_session_unmount(s->fuse);
+	privileges_lower();
 	r = volume_close(s->volume);
 	if (s->fuse)
 		fuse_session_destroy(s->fuse);

@@ -148,6 +148,7 @@ static int fill(struct store *s, const char *meta_dir, const struct meta_volume 
 
 	if (r < 0)
 		return r;
+	umask(077); /* as the daemon has it */
 	r = meta_format(meta_dir, volume, ret_why);
 	if (r == 0)
 		r = descriptor_write(s, volume, ret_why);

@@ -131,6 +131,17 @@ static void *client_thread(void *arg)
 	return NULL;
 }
 
+/* The directory keeps others out already; this holds should somebody pass the socket on, or open up the path.
+ */
+static bool may_ask(int fd)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+	       (peer.uid == 0 || peer.uid == geteuid());
+}
+
 /* Takes @p fd. */
 static void start_client(struct ctl_server *s, int fd)
 {
@@ -189,9 +200,13 @@ static void *accept_thread(void *arg)
 		if (poll(p, 2, -1) < 0 || !(p[0].revents & POLLIN))
 			continue;
 		fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd >= 0)
+		if (fd >= 0 && !may_ask(fd)) {
+			answer_error(fd, -EPERM, "only the owner of the mount and root may ask its daemon");
+			close(fd);
+		} else if (fd >= 0) {
 			start_client(s, fd);
-		else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+		}
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
 			poll(&p[1], 1, 100); /* the client stays in the queue; do not spin */
 	}
 	return NULL;

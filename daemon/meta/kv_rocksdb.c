@@ -18,6 +18,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "daemon/meta/kv_batch.h"
+#include "common/private_dir.h"
 
 enum {
 	LOCK_TIMEOUT_MS = 1000,
@@ -211,6 +212,7 @@ static int kv_read_identity(const char *dir, char ret[KV_IDENTITY_MAX])
 int kv_open(const char *dir, bool create, struct kv **ret, char **ret_why)
 {
 	pthread_rwlockattr_t cut_first;
+	_cleanup_free_ char *why = NULL;
 	struct kv *kv;
 	char *error = NULL;
 	int r;
@@ -218,6 +220,9 @@ int kv_open(const char *dir, bool create, struct kv **ret, char **ret_why)
 	r = kv_check_dir(dir, create);
 	if (r < 0)
 		return kv_fail(ret_why, r, dir, strerror(-r));
+	r = private_dir(dir, (const char *const[]){"CURRENT", NULL}, &why);
+	if (r < 0)
+		return kv_fail(ret_why, r, dir, why ? why : strerror(-r));
 	kv = calloc(1, sizeof(*kv));
 	if (!kv)
 		return kv_fail(ret_why, -ENOMEM, dir, strerror(ENOMEM));

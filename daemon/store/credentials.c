@@ -178,6 +178,20 @@ int credentials_load(struct credentials *ret, char **ret_why)
 		profile_name());
 }
 
+void credentials_wipe_environment(void)
+{
+	static const char *const secrets[] = {"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(secrets); i++) {
+		char *value = getenv(secrets[i]);
+
+		/* In place: that is where /proc/PID/environ reads. */
+		if (value)
+			OPENSSL_cleanse(value, strlen(value));
+		unsetenv(secrets[i]);
+	}
+}
+
 char *credentials_setting(const char *name)
 {
 	_cleanup_fclose_ FILE *f = open_settings("AWS_CONFIG_FILE", ".aws/config");

@@ -24,6 +24,12 @@ struct credentials {
  */
 int credentials_load(struct credentials *ret, char **ret_why);
 
+/**
+ * Overwrite and unset the secrets in the environment, where /proc and children would find them. Then nothing
+ * can be loaded from there any more. Only while no other thread uses the environment.
+ */
+void credentials_wipe_environment(void);
+
 /** Wipe and free what @p c holds. */
 void credentials_clear(struct credentials *c);
 

@@ -387,6 +387,12 @@ static int parse_name(const char *rest, char *ret_bucket, size_t size, struct s3
 	size_t n = strcspn(rest, "/"), prefix_length;
 	const char *prefix = rest + n + strspn(rest + n, "/");
 
+	/* As in s3://KEY:SECRET@bucket, which some programs take: not to be printed. */
+	if (strchr(rest, '@'))
+		return store_open_fail(
+			-EINVAL, ret_why,
+			"s3://...@...: credentials do not belong into SOURCE, where everybody sees "
+			"them: use AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws/credentials");
 	if (!bucket_valid(rest, n))
 		return store_open_fail(-EINVAL, ret_why,
 		                       "s3://%s: '%.*s' is no bucket name; use s3://bucket[/prefix]", rest,

@@ -178,7 +178,8 @@ int store_open(const char *url, const struct store_options *options, struct stor
 		return stack_faults(s, ret, ret_why);
 	}
 	return store_open_fail(-EINVAL, ret_why,
-	                       "'%s' is not a store: use file:///directory or s3://bucket[/prefix]", url);
+	                       "'%s' is not a store: use file:///directory or s3://bucket[/prefix]",
+	                       strchr(url, '@') ? "...@..." : url); /* maybe a password */
 }
 
 void store_close(struct store *s)
