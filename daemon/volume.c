@@ -221,8 +221,9 @@ static int volume_open_meta(struct volume *v, const struct meta_volume *descript
 		             found->uuid, found->name, v->options->source, descriptor->uuid,
 		             descriptor->name);
 	if (found->chunk_size != descriptor->chunk_size)
-		return why_r(-EINVAL, ret_why, "chunk size: %u in the metadata, %u in the descriptor",
-		             found->chunk_size, descriptor->chunk_size);
+		return why_r(-EINVAL, ret_why,
+		             "%s: the chunk size is %u in its descriptor, %u in its metadata in %s",
+		             v->options->source, descriptor->chunk_size, found->chunk_size, dir);
 	return 0;
 }
 

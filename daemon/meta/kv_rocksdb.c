@@ -254,10 +254,27 @@ int kv_open(const char *dir, bool create, struct kv **ret, char **ret_why)
 	return 0;
 }
 
+/*
+ * What is in a table is checked whenever it is read; a log that does not fit its checksums is taken
+ * for the torn end of one, and what follows for never written. So nothing is left in the log.
+ */
+static void flush_log(struct kv *kv)
+{
+	rocksdb_flushoptions_t *o = rocksdb_flushoptions_create();
+	char *error = NULL;
+
+	rocksdb_flushoptions_set_wait(o, 1);
+	rocksdb_transactiondb_flush(kv->db, o, &error);
+	rocksdb_flushoptions_destroy(o);
+	kv_result("flush", error); /* then it is in the log as before */
+}
+
 void kv_close(struct kv *kv)
 {
-	if (kv)
-		kv_free(kv);
+	if (!kv)
+		return;
+	flush_log(kv);
+	kv_free(kv);
 }
 
 int kv_begin(struct kv *kv, struct kv_txn **ret)

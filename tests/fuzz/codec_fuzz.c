@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Every key and value of the metadata.  First byte: which.  What is decoded and encoded again must be the
- * same bytes: there is one way to write a thing.
+ * Every key and value of the metadata, and the keys of objects.  First byte: which.  What is decoded and
+ * encoded again must be the same bytes: there is one way to write a thing.
  */
+#include "daemon/data/data.h"
 #include "daemon/meta/codec.h"
 #include "daemon/meta/slices.h"
 #include "tests/fuzz/fuzz.h"
@@ -66,6 +67,20 @@ static void slices(struct kv_slice value)
 	meta_slices_clear(&list);
 }
 
+/* What an object is called: what a listing of the store has in it is anybody's. */
+static void object_key(struct kv_slice value)
+{
+	char *key = fuzz_string(value.data, value.size), again[DATA_KEY_MAX];
+	uint64_t object;
+	uint32_t size;
+
+	if (data_object_of_key(key, &object, &size) == 0) {
+		data_object_key(object, size, again);
+		CHECK(strcmp(key, again) == 0);
+	}
+	free(key);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	unsigned char again[META_VALUE_MAX];
@@ -79,7 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!size)
 		return 0;
-	switch (data[0] % 10) {
+	switch (data[0] % 12) {
 	case 0:
 		keys(value);
 		break;
@@ -116,6 +131,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 9:
 		if (meta_decode_garbage(value, &m) == 0)
 			check_same(value, again, meta_encode_garbage(m, again));
+		break;
+	case 10:
+		if (meta_decode_references(value, &n) == 0)
+			check_same(value, again, meta_encode_references(n, again));
+		break;
+	case 11:
+		object_key(value);
 		break;
 	}
 	return 0;
