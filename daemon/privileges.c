@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -56,6 +57,21 @@ static bool reaches(const char *path, int mode)
 	return !path || faccessat(AT_FDCWD, path, mode, AT_EACCESS) == 0 || errno != EACCES;
 }
 
+/* As credentials.c finds them. */
+static bool reaches_setting(const char *variable, const char *below_home)
+{
+	const char *path = getenv(variable), *home = getenv("HOME");
+	_cleanup_free_ char *whole = NULL;
+
+	if (path && *path)
+		return reaches(path, R_OK);
+	if (!home || !below_home || asprintf(&whole, "%s/%s", home, below_home) < 0) {
+		whole = NULL;
+		return true;
+	}
+	return reaches(whole, R_OK);
+}
+
 /* With the capabilities that pass over permissions not in effect. */
 static bool reaches_all(const struct options *o)
 {
@@ -63,7 +79,10 @@ static bool reaches_all(const struct options *o)
 
 	return reaches(store, o->read_only ? R_OK | X_OK : R_OK | W_OK | X_OK) &&
 	       reaches(o->meta_dir, R_OK | W_OK | X_OK) && reaches(o->cache_dir, R_OK | W_OK | X_OK) &&
-	       reaches(o->mountpoint, F_OK);
+	       reaches(o->mountpoint, F_OK) &&
+	       (store || (reaches_setting("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials") &&
+	                  reaches_setting("AWS_CONFIG_FILE", ".aws/config") &&
+	                  reaches_setting("AWS_CA_BUNDLE", NULL)));
 }
 
 /* Set-uid programs and file capabilities cannot bring back what is not in here. */
@@ -87,7 +106,7 @@ int privileges_reduce(const struct options *o, bool bpf, char **ret_why)
 	if (r < 0)
 		return why_r(r, ret_why, "capget, capset: %s", strerror(-r));
 	if (caps.permitted & override && !reaches_all(o)) {
-		log_info("keeping the capabilities to pass over file permissions: a directory of this mount "
+		log_info("keeping the capabilities to pass over file permissions: something this mount needs "
 		         "belongs to another user");
 		keep |= override;
 	}

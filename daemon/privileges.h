@@ -9,7 +9,7 @@
  *                                 ioctls ask for it at each call
  *   CAP_BPF, CAP_PERFMON          with BPF
  *   CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
- *                                 only if one of the directories it was given cannot be reached without them,
+ *                                 only if a directory or file it was given cannot be reached without them,
  *                                 because it belongs to another user
  *
  * and an ordinary user's daemon has none. The others are gone for good, from the bounding set too.

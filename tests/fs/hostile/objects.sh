@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Objects and the descriptor, flipped, cut, exchanged or missing: an error that names what is wrong, never
 # wrong data, and everything else stays readable.
+bpf_on && skip "nothing of this depends on the kernel"
 fresh_volume
 mount_volume --cache-dir "$CACHE"
 head -c 300000 /dev/urandom >good

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Directories of data and metadata, and the control socket, are the daemon's user's alone.
+bpf_on && skip "nothing of this depends on the kernel"
 need_root
 mode() { stat -c %a "$1"; }
 refused() { # TEXT DIRECTORY: as --cache-dir
