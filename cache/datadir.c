@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <linux/openat2.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -149,6 +150,22 @@ void datadir_close(struct datadir *d)
 	free(d);
 }
 
+/*
+ * Each data file keeps its descriptor.  A part of those that the process may have is left for others, who
+ * need them for a moment to get anywhere: without one, what is dirty could not be uploaded, and the files
+ * would stay open for ever.
+ */
+static bool is_scarce(int fd)
+{
+	struct rlimit limit;
+	rlim_t reserve;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+		return false;
+	reserve = limit.rlim_cur / 4 < 256 ? limit.rlim_cur / 4 : 256;
+	return (rlim_t)fd >= limit.rlim_cur - reserve;
+}
+
 int datadir_create(struct datadir *d, const struct data_name *name)
 {
 	struct path p = path_of(name);
@@ -156,6 +173,11 @@ int datadir_create(struct datadir *d, const struct data_name *name)
 
 	for (int attempt = 0; attempt < 2; attempt++) {
 		fd = open_beneath(d, p.s, O_RDWR | O_CREAT | O_EXCL, 0600);
+		if (fd >= 0 && is_scarce(fd)) {
+			close(fd);
+			datadir_unlink(d, name);
+			return -EMFILE;
+		}
 		if (fd >= 0)
 			return fd;
 		if (errno != EEXIST)
@@ -177,6 +199,8 @@ int datadir_open_file(struct datadir *d, const struct data_name *name)
 	fd = open_beneath(d, p.s, O_RDWR | O_NONBLOCK, 0);
 	if (fd < 0)
 		return errno == ELOOP || errno == EISDIR || errno == ENXIO ? -ENOENT : -errno;
+	if (is_scarce(fd))
+		return -EMFILE;
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	return S_ISREG(st.st_mode) ? TAKE_FD(fd) : -ENOENT;

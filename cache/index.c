@@ -5,6 +5,7 @@
 #include <rocksdb/c.h>
 
 #include "common/cleanup.h"
+#include "common/db_gate.h"
 #include "common/log.h"
 #include "common/why.h"
 
@@ -13,9 +14,13 @@
 #define BLOCK_CACHE_BYTES (8u << 20)
 #define OPEN_TABLES 64
 #define DELETE_BATCH 1024
+#define REOPEN_SPACE (4 * WRITE_BUFFER_BYTES) /* opening turns the log into tables */
 
 struct cache_index {
-	rocksdb_t *db;
+	char *path;
+	rocksdb_options_t *options;
+	struct db_gate gate; /* who uses `db` is between enter() and leave() */
+	rocksdb_t *db;       /* NULL: it could not be reopened */
 	rocksdb_readoptions_t *read;
 	rocksdb_readoptions_t
 		*scan; /* a scan of everything shall not push what is warm out of the block cache */
@@ -71,6 +76,60 @@ static int index_error(char *message, const char *what)
 	return -EIO;
 }
 
+static int reopen(struct cache_index *x)
+{
+	char *message = NULL;
+
+	/* Without it even what is cached would be gone. */
+	if (x->db) {
+		int r = db_gate_probe(x->path, REOPEN_SPACE);
+
+		if (r < 0)
+			return r;
+		rocksdb_close(x->db);
+	}
+	x->db = rocksdb_open(x->options, x->path, &message);
+	return index_error(message, "reopen");
+}
+
+static int enter(struct cache_index *x)
+{
+	if (db_gate_enter(&x->gate))
+		db_gate_reopened(&x->gate, reopen(x));
+	if (x->db)
+		return 0;
+	db_gate_leave(&x->gate);
+	return -EIO;
+}
+
+static void leave(struct cache_index *x)
+{
+	db_gate_leave(&x->gate);
+}
+
+/* As enter(), to change something. */
+static int enter_to_write(struct cache_index *x)
+{
+	int r = enter(x);
+
+	if (r)
+		return r;
+	if (!db_gate_failed(&x->gate))
+		return 0;
+	leave(x);
+	return -EIO;
+}
+
+static int end_write(struct cache_index *x, char *message, const char *what)
+{
+	int r = index_error(message, what);
+
+	if (r)
+		db_gate_fail(&x->gate, r, false);
+	leave(x);
+	return r;
+}
+
 static int decode_inode(const void *data, size_t size, struct cache_index_inode *ret)
 {
 	struct inode_value v;
@@ -116,9 +175,12 @@ static int decode_chunk(const void *data, size_t size, struct cache_index_chunk 
 static int get(struct cache_index *x, const void *key, size_t key_size, char **ret_value, size_t *ret_size)
 {
 	char *message = NULL, *value;
-	int r;
+	int r = enter(x);
 
+	if (r)
+		return r;
 	value = rocksdb_get(x->db, x->read, key, key_size, ret_size, &message);
+	leave(x);
 	r = index_error(message, "get");
 	if (r)
 		return r;
@@ -131,17 +193,23 @@ static int get(struct cache_index *x, const void *key, size_t key_size, char **r
 static int put(struct cache_index *x, const void *key, size_t key_size, const void *value, size_t size)
 {
 	char *message = NULL;
+	int r = enter_to_write(x);
 
+	if (r)
+		return r;
 	rocksdb_put(x->db, x->write, key, key_size, value, size, &message);
-	return index_error(message, "put");
+	return end_write(x, message, "put");
 }
 
 static int del(struct cache_index *x, const void *key, size_t key_size)
 {
 	char *message = NULL;
+	int r = enter_to_write(x);
 
+	if (r)
+		return r;
 	rocksdb_delete(x->db, x->write, key, key_size, &message);
-	return index_error(message, "delete");
+	return end_write(x, message, "delete");
 }
 
 int cache_index_get_inode(struct cache_index *x, uint64_t ino, struct cache_index_inode *ret)
@@ -213,11 +281,14 @@ int cache_index_for_chunks(struct cache_index *x, uint64_t id, uint64_t first, u
                            cache_index_chunk_fn fn, void *arg)
 {
 	struct chunk_key key = chunk_key(id, first);
-	rocksdb_iterator_t *i = rocksdb_create_iterator(x->db, x->scan);
+	rocksdb_iterator_t *i;
 	struct cache_index_chunk record;
 	char *message = NULL;
-	int r = 0;
+	int r = enter(x);
 
+	if (r)
+		return r;
+	i = rocksdb_create_iterator(x->db, x->scan);
 	for (rocksdb_iter_seek(i, (char *)&key, sizeof(key)); !r && rocksdb_iter_valid(i);
 	     rocksdb_iter_next(i)) {
 		size_t key_size, size;
@@ -238,6 +309,7 @@ int cache_index_for_chunks(struct cache_index *x, uint64_t id, uint64_t first, u
 	}
 	rocksdb_iter_get_error(i, &message);
 	rocksdb_iter_destroy(i);
+	leave(x);
 	if (r) {
 		rocksdb_free(message);
 		return r;
@@ -254,10 +326,13 @@ struct delete_chunks {
 static int delete_flush(struct delete_chunks *d)
 {
 	char *message = NULL;
+	int r = enter_to_write(d->x);
 
+	if (r)
+		return r;
 	rocksdb_write(d->x->db, d->x->write, d->batch, &message);
 	rocksdb_writebatch_clear(d->batch);
-	return index_error(message, "delete chunks");
+	return end_write(d->x, message, "delete chunks");
 }
 
 static int delete_one(uint64_t chunk, uint64_t valid, void *arg)
@@ -286,12 +361,15 @@ int cache_index_delete_chunks(struct cache_index *x, uint64_t id, uint64_t first
 
 int cache_index_for_inodes(struct cache_index *x, cache_index_inode_fn fn, void *arg)
 {
-	rocksdb_iterator_t *i = rocksdb_create_iterator(x->db, x->scan);
+	rocksdb_iterator_t *i;
 	struct cache_index_inode inode;
 	struct inode_key key;
 	char *message = NULL;
-	int r = 0;
+	int r = enter(x);
 
+	if (r)
+		return r;
+	i = rocksdb_create_iterator(x->db, x->scan);
 	for (rocksdb_iter_seek(i, "I", 1); !r && rocksdb_iter_valid(i); rocksdb_iter_next(i)) {
 		size_t key_size, size;
 		const char *k = rocksdb_iter_key(i, &key_size);
@@ -308,6 +386,7 @@ int cache_index_for_inodes(struct cache_index *x, cache_index_inode_fn fn, void 
 	}
 	rocksdb_iter_get_error(i, &message);
 	rocksdb_iter_destroy(i);
+	leave(x);
 	if (r) {
 		rocksdb_free(message);
 		return r;
@@ -317,11 +396,14 @@ int cache_index_for_inodes(struct cache_index *x, cache_index_inode_fn fn, void 
 
 int cache_index_for_ids(struct cache_index *x, cache_index_id_fn fn, void *arg)
 {
-	rocksdb_iterator_t *i = rocksdb_create_iterator(x->db, x->scan);
+	rocksdb_iterator_t *i;
 	struct chunk_key key = chunk_key(0, 0);
 	char *message = NULL;
-	int r = 0;
+	int r = enter(x);
 
+	if (r)
+		return r;
+	i = rocksdb_create_iterator(x->db, x->scan);
 	rocksdb_iter_seek(i, (char *)&key, sizeof(key));
 	while (!r && rocksdb_iter_valid(i)) {
 		size_t key_size;
@@ -345,6 +427,7 @@ int cache_index_for_ids(struct cache_index *x, cache_index_id_fn fn, void *arg)
 	}
 	rocksdb_iter_get_error(i, &message);
 	rocksdb_iter_destroy(i);
+	leave(x);
 	if (r) {
 		rocksdb_free(message);
 		return r;
@@ -432,7 +515,6 @@ int cache_index_open(const char *dir, const char *volume_uuid, bool empty, struc
 	_cleanup_free_ char *path = NULL;
 	char *message = NULL;
 	struct cache_index *x;
-	rocksdb_options_t *o;
 
 	if (asprintf(&path, "%s/index", dir) < 0) {
 		path = NULL;
@@ -445,13 +527,14 @@ int cache_index_open(const char *dir, const char *volume_uuid, bool empty, struc
 	x->scan = rocksdb_readoptions_create();
 	rocksdb_readoptions_set_fill_cache(x->scan, 0);
 	x->write = rocksdb_writeoptions_create();
-	o = make_options();
-	open_db(o, path, volume_uuid, empty, x, &message);
-	rocksdb_options_destroy(o);
+	x->options = make_options();
+	db_gate_init(&x->gate);
+	x->path = TAKE_PTR(path);
+	open_db(x->options, x->path, volume_uuid, empty, x, &message);
 	if (message) {
 		bool full = strstr(message, "No space");
 
-		why_r(0, ret_why, "cache index %s: %s", path, message);
+		why_r(0, ret_why, "cache index %s: %s", x->path, message);
 		rocksdb_free(message);
 		cache_index_close(x);
 		return full ? -ENOSPC : -EIO;
@@ -469,5 +552,8 @@ void cache_index_close(struct cache_index *x)
 	rocksdb_readoptions_destroy(x->read);
 	rocksdb_readoptions_destroy(x->scan);
 	rocksdb_writeoptions_destroy(x->write);
+	rocksdb_options_destroy(x->options);
+	db_gate_done(&x->gate);
+	free(x->path);
 	free(x);
 }

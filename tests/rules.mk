@@ -2,13 +2,15 @@
 # Units:   tests/unit/<folder>/<module>_test.c  ->  $(B)/tests/unit/<folder>/<module>_test
 # Helpers: tests/harness/<name>.c               ->  an object of $(B)/libharness.a, linked into every unit
 #          tests/harness/<name>.prog.c          ->  $(B)/tests/harness/<name>, a program for the cases
+#          tests/harness/<name>.so.c      ->  $(B)/tests/harness/<name>.so, for LD_PRELOAD
 #          tests/bench/<name>.prog.c            ->  $(B)/tests/bench/<name>, one for the benchmarks
 # Fuzzers: tests/fuzz/<name>_fuzz.c         ->  $(B)/tests/fuzz/<name>_fuzz, with SANITIZE=fuzz only
 # Cases:   tests/fs/**/*.sh, found by path; tests/run-cases says what they can use.
 # Soak:    tests/soak/*.sh, cases that go on for SOAK_SECONDS; by hand only.
 
-harness-src  := $(filter-out %.prog.c,$(wildcard tests/harness/*.c))
+harness-src  := $(filter-out %.prog.c %.so.c,$(wildcard tests/harness/*.c))
 harness-prog := $(patsubst %.prog.c,$(B)/%,$(wildcard tests/harness/*.prog.c tests/bench/*.prog.c))
+harness-so   := $(patsubst %.so.c,$(B)/%.so,$(wildcard tests/harness/*.so.c))
 unit-src     := $(wildcard tests/unit/*_test.c tests/unit/*/*_test.c tests/unit/*/*/*_test.c)
 unit-prog    := $(unit-src:%.c=$(B)/%)
 libharness   := $(B)/libharness.a
@@ -24,9 +26,12 @@ $(unit-prog) $(harness-prog): $(B)/%:
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) -lcmocka -lmicrohttpd $(LIBS)
 $(unit-prog): $(B)/%: $(B)/%.o $(libharness) $(lib)
 $(harness-prog): $(B)/%: $(B)/%.prog.o $(libharness) $(lib)
+$(harness-so): $(B)/%.so: %.so.c
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(filter-out -fsanitize=%,$(CFLAGS)) -fPIC -shared -o $@ $< -ldl
 .SECONDARY: $(unit-prog:%=%.o) $(harness-prog:%=%.prog.o)
 
-harness: $(harness-prog)
+harness: $(harness-prog) $(harness-so)
 units-build: $(unit-prog) harness
 
 units: units-build ## build and run the unit tests
@@ -44,6 +49,12 @@ SOAK_SECONDS ?= 600
 soak: programs harness ## run the cases of tests/soak, each for SOAK_SECONDS (600), until one fails
 	$(Q)SOAK_SECONDS=$(SOAK_SECONDS) tests/run-cases --build=$(B) --bpf=off \
 		--timeout=$$(($(SOAK_SECONDS) * 2 + 600)) $(or $(CASES),tests/soak)
+
+# Long runs of what is random or exhaustive in the cases; the usual run has a few seconds of each.
+ROUNDS ?= 100
+.PHONY: crash
+crash: programs harness ## kill -9 of the daemon, ROUNDS times, and each of its system calls and requests fails once
+	$(Q)ROUNDS=$(ROUNDS) SECONDS_MAX=1000000 tests/run-cases --build=$(B) --timeout=1000000 tests/fs/crash
 
 asan: ## units and whole-program cases with AddressSanitizer, leak and undefined-behaviour checks
 	$(Q)$(MAKE) --no-print-directory SANITIZE=asan programs units-build

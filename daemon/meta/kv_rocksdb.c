@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/db_gate.h"
 #include "common/log.h"
 #include "daemon/meta/kv_batch.h"
 #include "common/private_dir.h"
@@ -28,10 +29,13 @@ enum {
 	TABLE_SIZE = 16 << 20,
 	OPEN_FILES = 64,
 	INFO_LOG_SIZE = 1 << 20,
+	REOPEN_SPACE = 4 * WRITE_BUFFER_SIZE, /* opening turns the log into tables */
 };
 
 struct kv {
-	rocksdb_transactiondb_t *db;
+	char *dir;
+	struct db_gate gate;         /* who uses `db` is between kv_enter() and kv_leave() */
+	rocksdb_transactiondb_t *db; /* NULL: it could not be reopened */
 	rocksdb_options_t *options;
 	rocksdb_transactiondb_options_t *db_options;
 	rocksdb_block_based_table_options_t *table_options;
@@ -106,6 +110,8 @@ static void kv_free(struct kv *kv)
 	pthread_rwlock_destroy(&kv->commit_lock);
 	pthread_cond_destroy(&kv->sync_ended);
 	pthread_mutex_destroy(&kv->sync_lock);
+	db_gate_done(&kv->gate);
+	free(kv->dir);
 	free(kv);
 }
 
@@ -226,12 +232,18 @@ int kv_open(const char *dir, bool create, struct kv **ret, char **ret_why)
 	kv = calloc(1, sizeof(*kv));
 	if (!kv)
 		return kv_fail(ret_why, -ENOMEM, dir, strerror(ENOMEM));
+	db_gate_init(&kv->gate);
 	pthread_mutex_init(&kv->sync_lock, NULL);
 	pthread_cond_init(&kv->sync_ended, NULL);
 	pthread_rwlockattr_init(&cut_first);
 	pthread_rwlockattr_setkind_np(&cut_first, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 	pthread_rwlock_init(&kv->commit_lock, &cut_first);
 	pthread_rwlockattr_destroy(&cut_first);
+	kv->dir = strdup(dir);
+	if (!kv->dir) {
+		kv_free(kv);
+		return kv_fail(ret_why, -ENOMEM, dir, strerror(ENOMEM));
+	}
 	kv_set_options(kv, create);
 	kv->db = rocksdb_transactiondb_open(kv->options, kv->db_options, dir, &error);
 	if (error) {
@@ -277,12 +289,55 @@ void kv_close(struct kv *kv)
 	kv_free(kv);
 }
 
+/* The log could not be written, which RocksDB does not get over: open the database again. What it showed is
+ * in its files: a change that failed was not shown. */
+static int kv_reopen(struct kv *kv)
+{
+	char *error = NULL;
+	int r;
+
+	/* Without it even reading would be over. */
+	if (kv->db) {
+		r = db_gate_probe(kv->dir, REOPEN_SPACE);
+		if (r < 0)
+			return r == -EDQUOT ? -ENOSPC : r;
+		rocksdb_transactiondb_close(kv->db);
+	}
+	kv->db = rocksdb_transactiondb_open(kv->options, kv->db_options, kv->dir, &error);
+	r = kv_result("reopen", error);
+	if (!r)
+		log_info("the metadata's disk can be written again");
+	return r;
+}
+
+/* Begin to use kv->db. */
+static int kv_enter(struct kv *kv)
+{
+	int r;
+
+	if (db_gate_enter(&kv->gate))
+		db_gate_reopened(&kv->gate, kv_reopen(kv));
+	if (kv->db)
+		return 0;
+	r = db_gate_failed(&kv->gate);
+	db_gate_leave(&kv->gate);
+	return r < 0 ? r : -EIO;
+}
+
+static void kv_leave(struct kv *kv)
+{
+	db_gate_leave(&kv->gate);
+}
+
 int kv_begin(struct kv *kv, struct kv_txn **ret)
 {
 	struct kv_txn *txn = calloc(1, sizeof(*txn));
+	int r = txn ? kv_enter(kv) : -ENOMEM;
 
-	if (!txn)
-		return -ENOMEM;
+	if (r < 0) {
+		free(txn);
+		return r;
+	}
 	txn->kv = kv;
 	txn->read_options = kv->read_options;
 	txn->txn = rocksdb_transaction_begin(kv->db, kv->write_options, kv->txn_options, NULL);
@@ -293,9 +348,12 @@ int kv_begin(struct kv *kv, struct kv_txn **ret)
 int kv_begin_read(struct kv *kv, struct kv_txn **ret)
 {
 	struct kv_txn *txn = calloc(1, sizeof(*txn));
+	int r = txn ? kv_enter(kv) : -ENOMEM;
 
-	if (!txn)
-		return -ENOMEM;
+	if (r < 0) {
+		free(txn);
+		return r;
+	}
 	txn->kv = kv;
 	txn->snapshot = rocksdb_transactiondb_create_snapshot(kv->db);
 	txn->read_options = rocksdb_readoptions_create();
@@ -312,6 +370,7 @@ static void kv_txn_free(struct kv_txn *txn)
 		rocksdb_readoptions_destroy(txn->read_options);
 		rocksdb_transactiondb_release_snapshot(txn->kv->db, txn->snapshot);
 	}
+	kv_leave(txn->kv);
 	free(txn);
 }
 
@@ -447,18 +506,31 @@ int kv_scan(struct kv_txn *txn, struct kv_slice prefix, struct kv_slice first, k
 	return r;
 }
 
+static void kv_say_failed(struct kv *kv, int r, bool for_good)
+{
+	if (!db_gate_failed(&kv->gate))
+		log_error("the metadata in %s cannot be changed: %s", kv->dir, strerror(-r));
+	db_gate_fail(&kv->gate, r, for_good);
+}
+
 int kv_commit(struct kv_txn *txn, bool sync)
 {
 	struct kv *kv = txn->kv;
 	char *error = NULL;
 	int r = 0;
 
-	if (txn->txn) {
+	/* A log with a failed write in it must not be written to again: RocksDB aborts at that, if it was
+	 * built with assertions. */
+	if (txn->txn)
+		r = db_gate_failed(&kv->gate);
+	if (txn->txn && !r) {
 		pthread_rwlock_rdlock(&kv->commit_lock);
 		rocksdb_transaction_commit(txn->txn, &error);
 		pthread_rwlock_unlock(&kv->commit_lock);
+		r = kv_result("commit", error);
+		if (r < 0 && r != -EAGAIN)
+			kv_say_failed(kv, r, false);
 	}
-	r = kv_result("commit", error);
 	kv_txn_free(txn);
 	if (!r && sync)
 		r = kv_sync(kv);
@@ -491,8 +563,19 @@ int kv_sync(struct kv *kv)
 	mine = ++kv->sync_started;
 	pthread_mutex_unlock(&kv->sync_lock);
 
-	rocksdb_transactiondb_flush_wal(kv->db, 1, &error);
-	r = kv_result("sync", error);
+	r = kv_enter(kv);
+	if (!r) {
+		r = db_gate_failed(&kv->gate);
+		if (!r) {
+			rocksdb_transactiondb_flush_wal(kv->db, 1, &error);
+			r = kv_result("sync", error);
+			/* What it was to write may be lost, and is shown: no later sync may say it is there.
+			 */
+			if (r < 0)
+				kv_say_failed(kv, r, true);
+		}
+		kv_leave(kv);
+	}
 
 	pthread_mutex_lock(&kv->sync_lock);
 	kv->syncing = false;
@@ -521,7 +604,13 @@ const char *kv_identity(const struct kv *kv)
 
 uint64_t kv_sequence(struct kv *kv)
 {
-	return rocksdb_get_latest_sequence_number(kv_base(kv));
+	uint64_t sequence;
+
+	if (kv_enter(kv) < 0)
+		return 0;
+	sequence = rocksdb_get_latest_sequence_number(kv_base(kv));
+	kv_leave(kv);
+	return sequence;
 }
 
 int kv_begin_cut(struct kv *kv, struct kv_txn **ret, uint64_t *ret_sequence)
@@ -555,7 +644,7 @@ static int kv_changes_of_batch(rocksdb_wal_iterator_t *it, uint64_t *since, kv_c
 	return r;
 }
 
-int kv_changes(struct kv *kv, uint64_t since, uint64_t until, kv_change_fn fn, void *arg)
+static int kv_changes_in(struct kv *kv, uint64_t since, uint64_t until, kv_change_fn fn, void *arg)
 {
 	rocksdb_wal_iterator_t *it;
 	char *error = NULL;
@@ -579,5 +668,16 @@ int kv_changes(struct kv *kv, uint64_t since, uint64_t until, kv_change_fn fn, v
 		r = -ENODATA;
 	}
 	rocksdb_wal_iter_destroy(it);
+	return r;
+}
+
+int kv_changes(struct kv *kv, uint64_t since, uint64_t until, kv_change_fn fn, void *arg)
+{
+	int r = kv_enter(kv);
+
+	if (r < 0)
+		return r;
+	r = kv_changes_in(kv, since, until, fn, arg);
+	kv_leave(kv);
 	return r;
 }

@@ -1,0 +1,9 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# Each call of the daemon that changes something on a disk fails once: its own, RocksDB's and the store's.
+# ROUNDS: how many of them, or all if that is more.
+[ -z "${CURVEFS_VM:-}" ] || skip "BPF makes no difference to it"
+fresh_volume
+export VOLUME META CACHE CASE_DIR SAMPLE=${ROUNDS:-3}
+python3 "$CURVEFS_TOP/tests/harness/fail_each.py" calls -- \
+	curvefs-fuse -f --bpf-cache="$BPF" --meta-dir "$META" --cache-dir "$CACHE" "$VOLUME" "$MNT"
