@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # fallocate(2): plain, keep size, punch hole, zero range; what is staged, committed and cached; its errors.
 fresh_volume
-mount_volume
+mount_volume -o allow_other
 run_python <<'EOF'
 libc = ctypes.CDLL(None, use_errno=True)
 KEEP, PUNCH, COLLAPSE, ZERO, INSERT, UNSHARE = 1, 2, 8, 16, 32, 64
@@ -69,6 +69,22 @@ raises(errno.EINVAL, fallocate, fd, PUNCH | KEEP, 0, -4096)
 raises(errno.EFBIG, fallocate, fd, 0, 1 << 62, 1 << 62)
 os.mkdir("dir")
 raises(errno.EBADF, fallocate, os.open("dir", os.O_RDONLY), 0, 0, 1)
+# who may not keep the set-id bits loses them, as by write(2)
+if os.getuid() == 0:
+    os.chmod(".", 0o777)
+    for call in (lambda fd: fallocate(fd, 0, 0, 10), lambda fd: fallocate(fd, PUNCH | KEEP, 0, 10),
+            lambda fd: os.copy_file_range(os.open("cached", os.O_RDONLY), fd, 10)):
+        suid = os.open("suid", os.O_CREAT | os.O_RDWR)
+        os.chmod("suid", 0o6777)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.setuid(1000)
+            except OSError: # a namespace that has no such user
+                os._exit(0)
+            call(suid)
+            os._exit(stat.S_IMODE(os.fstat(suid).st_mode) != 0o777)
+        assert os.waitpid(pid, 0)[1] == 0
 # RLIMIT_FSIZE
 pid = os.fork()
 if pid == 0:
