@@ -24,7 +24,7 @@
 #endif
 
 #define EXTFUSE_ABI_MAGIC 0x45584655u /* "EXFU" */
-#define EXTFUSE_ABI_VERSION 1u
+#define EXTFUSE_ABI_VERSION 2u
 
 /* ---- geometry of the data cache --------------------------------------- */
 
@@ -129,7 +129,7 @@ struct extfuse_info {
 struct extfuse_config {
 	__u64 entry_valid_ns;    /* validity that a positive LOOKUP answer carries */
 	__u64 negative_valid_ns; /* ... and a negative one */
-	__u64 attr_valid_ns;     /* ... and attributes */
+	__u64 attr_valid_ns;     /* ... and attributes; rounded up to the kernel's next tick if not 0 */
 	__u32 events;            /* 0: write no ring records */
 	__u32 reserved;
 };
@@ -213,12 +213,13 @@ enum extfuse_verdict {
  * writable for the BPF program.
  */
 struct extfuse_request {
-	__u64 nodeid;   /* inode of the request; directory of the (first) name */
-	__u64 nodeid2;  /* RENAME, RENAME2: directory of the second name; LINK: the inode linked;
-	                 * COPY_FILE_RANGE: the inode written to */
-	__u32 opcode;   /* enum fuse_opcode */
-	__u32 flags;    /* OPEN, CREATE: open flags; SETATTR: valid; GETATTR: getattr_flags; RENAME2: flags */
-	__u32 name_len; /* without NUL; 0: this request has no name */
+	__u64 nodeid;    /* inode of the request; directory of the (first) name */
+	__u64 nodeid2;   /* RENAME, RENAME2: directory of the second name; LINK: the inode linked;
+	                  * COPY_FILE_RANGE: the inode written to */
+	__u32 opcode;    /* enum fuse_opcode */
+	__u32 flags;     /* OPEN, CREATE: open flags; SETATTR: valid; GETATTR: getattr_flags; RENAME2: flags;
+	                  * LOOKUP: enum extfuse_lookup_flags */
+	__u32 name_len;  /* without NUL; 0: this request has no name */
 	__u32 name2_len; /* second name of RENAME, RENAME2 */
 	__u32 out_max;   /* bytes that the caller has room for, at most sizeof(out) */
 	/* writable from here ... */
@@ -235,6 +236,15 @@ struct extfuse_request {
 	 * undefined. */
 	char name[256];
 	char name2[256];
+};
+
+enum extfuse_lookup_flags {
+	/*
+	 * The kernel has this name already and asks whether it still leads there (EXTFUSE_OPS_REVALIDATE).
+	 * What does not end with an answer, or with another one than the kernel has, comes once more as a
+	 * LOOKUP without this flag: so only answers are to be counted.
+	 */
+	EXTFUSE_LOOKUP_REVALIDATE = 1 << 0,
 };
 
 /* read(2) and its kin on a regular file of the mount, before the page cache is asked. */
@@ -301,7 +311,15 @@ struct extfuse_ops {
 	__s32 fuse_fd;                               /* an open /dev/fuse of the connection to serve */
 	__s32 device_fd;   /* the open EXTFUSE_DEVICE whose backing ids the programs may name */
 	__u32 abi_version; /* EXTFUSE_ABI_VERSION */
-	__u32 reserved;    /* 0 */
+	__u32 flags;       /* enum extfuse_ops_flags; others EINVAL */
+};
+
+enum extfuse_ops_flags {
+	/*
+	 * Names are answered with no validity, so each path walk asks again: let the programs say whether a
+	 * name that the kernel has still holds, without leaving the fast (RCU) walk.
+	 */
+	EXTFUSE_OPS_REVALIDATE = 1 << 0,
 };
 
 #define EXTFUSE_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), "ABI: size of " #type)

@@ -69,8 +69,7 @@ static __always_inline int do_lookup(struct extfuse_request *req)
 	__u64 ino;
 
 	if (is_dot(req) || req->out_max < sizeof(req->out.entry)) {
-		count(EXTFUSE_OP_LOOKUP, EXTFUSE_PASS);
-		return EXTFUSE_V_PASS;
+		return pass_lookup(req, EXTFUSE_PASS);
 	}
 	if (req->name_len <= EXTFUSE_NAME_SHORT) {
 		short_key(&key, req->nodeid, req->name);
@@ -81,12 +80,10 @@ static __always_inline int do_lookup(struct extfuse_request *req)
 	if (!d) {
 		if (surely_absent(req))
 			return absent(req);
-		count(EXTFUSE_OP_LOOKUP, EXTFUSE_MISS);
-		return EXTFUSE_V_PASS;
+		return pass_lookup(req, EXTFUSE_MISS);
 	}
 	if (expired(d->expires_ns)) {
-		count(EXTFUSE_OP_LOOKUP, EXTFUSE_STALE);
-		return EXTFUSE_V_PASS;
+		return pass_lookup(req, EXTFUSE_STALE);
 	}
 	ino = d->ino;
 	if (!ino)
@@ -94,12 +91,10 @@ static __always_inline int do_lookup(struct extfuse_request *req)
 
 	i = bpf_map_lookup_elem(&inode, &ino);
 	if (!i) {
-		count(EXTFUSE_OP_LOOKUP, EXTFUSE_MISS);
-		return EXTFUSE_V_PASS;
+		return pass_lookup(req, EXTFUSE_MISS);
 	}
 	if (i->generation != d->generation || expired(i->expires_ns)) {
-		count(EXTFUSE_OP_LOOKUP, EXTFUSE_STALE);
-		return EXTFUSE_V_PASS;
+		return pass_lookup(req, EXTFUSE_STALE);
 	}
 	count(EXTFUSE_OP_LOOKUP, EXTFUSE_HIT);
 	req->out.entry.nodeid = ino;

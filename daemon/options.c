@@ -73,8 +73,9 @@ static const struct spec {
          "which must be gone for good"},
 	{"attr-cache", KEY_ATTR_CACHE, required_argument, "SECONDS",
          "how long the kernel may keep attributes (default 1;\n"
-         "0 with BPF, which then answers every question)"},
-	{"entry-cache", KEY_ENTRY_CACHE, required_argument, "SECONDS", "... names (default as above)"},
+         "with BPF for the call that asked, until the next tick)"},
+	{"entry-cache", KEY_ENTRY_CACHE, required_argument, "SECONDS",
+         "... names (default 1; 0 with BPF: checked each time)"},
 	{"negative-entry-cache", KEY_NEGATIVE_ENTRY_CACHE, required_argument, "SECONDS",
          "... names that are not there (default as above)"},
 	{"endpoint-url", KEY_ENDPOINT_URL, required_argument, "URL",

@@ -350,13 +350,19 @@ static double seconds_or(double given, double otherwise)
 	return isnan(given) ? otherwise : given;
 }
 
-/* With BPF every question is asked again: the answer costs little, and is never old. */
+/*
+ * More than none: the kernel rounds up to its next tick. So attributes that came with a name serve the
+ * very call that looked it up.
+ */
+#define ONE_TICK 1e-6
+
+/* With BPF every name is looked up again: the answer costs little, and is never old. */
 static void volume_set_validities(struct volume *v, bool bpf)
 {
 	const struct options *o = v->options;
 	double otherwise = bpf ? 0 : 1;
 
-	v->attr_valid = seconds_or(o->attr_cache, otherwise);
+	v->attr_valid = seconds_or(o->attr_cache, bpf ? ONE_TICK : 1);
 	v->entry_valid = seconds_or(o->entry_cache, otherwise);
 	v->negative_entry_valid = seconds_or(o->negative_entry_cache, otherwise);
 }

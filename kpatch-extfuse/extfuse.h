@@ -5,7 +5,8 @@
 /*
  * Inside of extfuse.ko, in the order a request meets it:
  *
- *   hook.c     ftrace on two entries of fs/fuse: is this connection served?
+ *   hook.c     ftrace on three entries of fs/fuse: is this connection served?
+ *   revalidate.c  a name that the dentry cache has -> does it still hold?
  *   request.c  a request in its wire form -> struct extfuse_request -> verdict -> answer
  *   read.c     read(2) -> struct extfuse_read -> verdict -> I/O on a backing file
  *   backing.c  files that the daemon registered for that I/O
@@ -127,6 +128,11 @@ void extfuse_ops_exit(void);
 
 /* True: answered, *ret_result is what __fuse_simple_request() shall return. */
 bool extfuse_answer(struct fuse_conn *fc, struct fuse_args *args, long *ret_result);
+
+/* ---- revalidate.c ---- */
+
+/* True: the dentry and its inode's attributes are as the maps have them.  False: who knows.  Never sleeps. */
+bool extfuse_revalidate(struct fuse_conn *fc, struct dentry *entry, unsigned int flags);
 
 /* ---- read.c ---- */
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Entry of fs/fuse.  Two functions are traced; the handler runs the verdict and
+ * Entry of fs/fuse.  Three functions are traced; the handler runs the verdict and
  * either returns (the original runs as if nothing was there, and no frame of
  * this module stays on the stack while it waits for the daemon) or has the task
  * continue in a function of this module instead, called as the original was.
@@ -79,15 +79,29 @@ static void notrace extfuse_on_read(unsigned long ip, unsigned long parent_ip, s
 	}
 }
 
-/* The handlers never come back to themselves, hence RECURSION: without ftrace's own guard. */
-static struct ftrace_ops extfuse_request_hook = {
-	.func = extfuse_on_request,
-	.flags = FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_RECURSION,
-};
+/* int fuse_dentry_revalidate(struct dentry *entry, unsigned int flags) */
+static void notrace extfuse_on_revalidate(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
+                                          struct ftrace_regs *fregs)
+{
+	struct dentry *entry = (struct dentry *)ftrace_regs_get_argument(fregs, 0);
+	struct fuse_mount *fm = entry->d_sb->s_fs_info;
 
-static struct ftrace_ops extfuse_read_hook = {
-	.func = extfuse_on_read,
-	.flags = FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_RECURSION,
+	if (extfuse_maybe_served(fm->fc) &&
+	    extfuse_revalidate(fm->fc, entry, ftrace_regs_get_argument(fregs, 1)))
+		extfuse_return(fregs, 1);
+}
+
+/*
+ * Without FTRACE_OPS_FL_RECURSION ftrace calls a handler straight from its trampoline, with no guard in
+ * between for handlers that come back to themselves: these call nothing that they hook.
+ */
+static struct {
+	char function[32];
+	struct ftrace_ops ops;
+} extfuse_hooks[] = {
+	{"__fuse_simple_request", {.func = extfuse_on_request, .flags = FTRACE_OPS_FL_IPMODIFY}},
+	{"fuse_file_read_iter", {.func = extfuse_on_read, .flags = FTRACE_OPS_FL_IPMODIFY}},
+	{"fuse_dentry_revalidate", {.func = extfuse_on_revalidate, .flags = FTRACE_OPS_FL_IPMODIFY}},
 };
 
 static int extfuse_hook_one(struct ftrace_ops *ops, char *function)
@@ -113,20 +127,23 @@ static void extfuse_unhook_one(struct ftrace_ops *ops)
 
 int extfuse_hook_init(void)
 {
-	static char request[] = "__fuse_simple_request", read[] = "fuse_file_read_iter";
-	int err;
+	int i, err;
 
-	err = extfuse_hook_one(&extfuse_request_hook, request);
-	if (err)
-		return err;
-	err = extfuse_hook_one(&extfuse_read_hook, read);
-	if (err)
-		extfuse_unhook_one(&extfuse_request_hook);
+	for (i = 0; i < ARRAY_SIZE(extfuse_hooks); i++) {
+		err = extfuse_hook_one(&extfuse_hooks[i].ops, extfuse_hooks[i].function);
+		if (err)
+			goto err_hooks;
+	}
+	return 0;
+
+err_hooks:
+	while (i--)
+		extfuse_unhook_one(&extfuse_hooks[i].ops);
 	return err;
 }
 
 void extfuse_hook_exit(void)
 {
-	extfuse_unhook_one(&extfuse_read_hook);
-	extfuse_unhook_one(&extfuse_request_hook);
+	for (int i = 0; i < ARRAY_SIZE(extfuse_hooks); i++)
+		extfuse_unhook_one(&extfuse_hooks[i].ops);
 }

@@ -71,6 +71,8 @@ awk -v wanted="$wanted" '
 		n = split(wanted, names, " ")
 		for (i = 1; i <= n; i++)
 			printf "struct %s;\n", names[i]
+		if ("struct fuse_dentry" in body) # not in every kernel
+			emit("struct fuse_dentry")
 		for (i = 1; i <= n; i++) {
 			if (!(("struct " names[i]) in body)) {
 				print "layout.sh: this kernel has no struct " names[i] >"/dev/stderr"
@@ -92,6 +94,7 @@ awk -v wanted="$wanted" -v q="'" '
 			want["struct " names[i]] = names[i]
 		proto["__fuse_simple_request"] = "idmap fm args"
 		proto["fuse_file_read_iter"] = "iocb to"
+		proto["fuse_dentry_revalidate"] = "entry flags"
 	}
 	/^\[/ {
 		name = $3

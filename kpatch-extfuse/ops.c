@@ -137,7 +137,8 @@ static int extfuse_validate(void *kdata)
 {
 	const struct extfuse_ops *ops = kdata;
 
-	return ops->abi_version == EXTFUSE_ABI_VERSION && !ops->reserved ? 0 : -EINVAL;
+	return ops->abi_version == EXTFUSE_ABI_VERSION && !(ops->flags & ~EXTFUSE_OPS_REVALIDATE) ? 0
+	                                                                                          : -EINVAL;
 }
 
 static int extfuse_reg(void *kdata, struct bpf_link *link)
@@ -223,8 +224,8 @@ static int extfuse_init_member(const struct btf_type *t, const struct btf_member
 	case offsetof(struct extfuse_ops, abi_version):
 		to->abi_version = from->abi_version;
 		return 1;
-	case offsetof(struct extfuse_ops, reserved):
-		to->reserved = from->reserved;
+	case offsetof(struct extfuse_ops, flags):
+		to->flags = from->flags;
 		return 1;
 	}
 	return 0; /* a function */

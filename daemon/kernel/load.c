@@ -139,6 +139,7 @@ static int prepare(struct kernel *k, const struct kernel_options *options, int f
 	value->fuse_fd = fuse_fd;
 	value->device_fd = k->device_fd;
 	value->abi_version = EXTFUSE_ABI_VERSION;
+	value->flags = options->config.entry_valid_ns ? 0 : EXTFUSE_OPS_REVALIDATE;
 	*ret_ops = ops;
 	return 0;
 }

@@ -55,7 +55,8 @@ struct test {
 #fn, fn \
 	}
 
-extern const struct test hit_tests[], read_tests[], invalidate_tests[], attach_tests[], race_tests[];
+extern const struct test hit_tests[], read_tests[], invalidate_tests[], attach_tests[], race_tests[],
+	revalidate_tests[];
 int measure(int argc, char **argv);
 int load_mount(int argc, char **argv);
 

@@ -10,7 +10,7 @@ static const struct {
 	const struct test *tests;
 } groups[] = {
 	{"hit", hit_tests},       {"read", read_tests}, {"invalidate", invalidate_tests},
-	{"attach", attach_tests}, {"race", race_tests},
+	{"attach", attach_tests}, {"race", race_tests}, {"revalidate", revalidate_tests},
 };
 
 static void too_long(int sig)

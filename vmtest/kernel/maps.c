@@ -40,6 +40,7 @@ int tfs_load(struct tfs *t, const struct extfuse_config *config, int fuse_fd, in
 	ops->fuse_fd = fuse_fd;
 	ops->device_fd = device_fd;
 	ops->abi_version = abi;
+	ops->flags = config->entry_valid_ns ? 0 : EXTFUSE_OPS_REVALIDATE; /* as the daemon does it */
 	r = bpf_object__load(object);
 	if (r < 0) {
 		bpf_object__close(object);
@@ -109,8 +110,13 @@ void tfs_publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id)
 				.atime = (uint64_t)st->st_atim.tv_sec,
 				.mtime = (uint64_t)st->st_mtim.tv_sec,
 				.ctime = (uint64_t)st->st_ctim.tv_sec,
+				.atimensec = (uint32_t)st->st_atim.tv_nsec,
+				.mtimensec = (uint32_t)st->st_mtim.tv_nsec,
+				.ctimensec = (uint32_t)st->st_ctim.tv_nsec,
 				.mode = st->st_mode,
 				.nlink = (uint32_t)st->st_nlink,
+				.uid = st->st_uid,
+				.gid = st->st_gid,
 				.blksize = (uint32_t)st->st_blksize,
 			},
 		.generation = 1,

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* measure DIR: nanoseconds of a stat and of a 4 KiB pread, on DIR and on a trivialfs whose kernel side
- * answers. */
+/*
+ * measure DIR [TIMES [WHAT SECONDS]]: nanoseconds of a stat of a name in the current folder (as `ls -l` does
+ * it) and of a 4 KiB pread, on DIR and on a trivialfs whose kernel side answers.  With WHAT ("native" or
+ * "kernel"): only stat there, for so many seconds, for a profiler to watch.
+ */
 #include "vmtest/kernel/case.h"
 #include "vmtest/kernel/trivialfs.h"
 
@@ -17,20 +20,46 @@ static double now(void)
 	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
+static const char *watched; /* NULL: measure all */
+static double watch_seconds;
+
+/* Until the time is over; opens stay the same. */
+static void be_watched(int fd)
+{
+	double start = now();
+	static char buf[4096];
+	struct stat st;
+
+	printf("watch\n");
+	fflush(stdout);
+	while (now() - start < watch_seconds * 1e9) {
+		for (int i = 0; i < 1000; i++) {
+			check(stat("file", &st) == 0);
+			check(pread(fd, buf, sizeof(buf), (off_t)(i % 16) * 4096) == 4096);
+		}
+	}
+}
+
 /* The best of many short rounds: what it takes when nothing else gets in between. */
-static void measure_path(const char *what, const char *path, int rounds, int times)
+static void measure_path(const char *what, const char *dir, int rounds, int times)
 {
 	double best_stat = 1e18, best_read = 1e18;
 	static char buf[4096];
 	struct stat st;
-	int fd = open(path, O_RDONLY);
+	int fd;
 
+	if (watched && strcmp(what, watched) != 0)
+		return;
+	check(chdir(dir) == 0);
+	fd = open("file", O_RDONLY);
 	check(fd >= 0);
-	for (int r = 0; r < rounds; r++) {
+	if (watched)
+		be_watched(fd);
+	for (int r = 0; r < rounds && !watched; r++) {
 		double start = now(), middle;
 
 		for (int i = 0; i < times; i++)
-			check(stat(path, &st) == 0);
+			check(stat("file", &st) == 0);
 		middle = now();
 		for (int i = 0; i < times; i++)
 			check(pread(fd, buf, sizeof(buf), (off_t)(i % 16) * 4096) == 4096);
@@ -40,7 +69,10 @@ static void measure_path(const char *what, const char *path, int rounds, int tim
 			best_read = now() - middle;
 	}
 	close(fd);
-	printf("%-24s stat %8.0f ns   4 KiB pread %8.0f ns\n", what, best_stat / times, best_read / times);
+	check(chdir("/") == 0);
+	if (!watched)
+		printf("%-24s stat %8.0f ns   4 KiB pread %8.0f ns\n", what, best_stat / times,
+		       best_read / times);
 }
 
 static struct tfs *start(uint64_t *ret_ino, uint64_t *ret_dir)
@@ -66,17 +98,21 @@ int measure(int argc, char **argv)
 	struct tfs *t;
 	int fd;
 
+	if (argc > 5) {
+		watched = argv[4];
+		watch_seconds = atof(argv[5]);
+	}
 	snprintf(path, sizeof(path), "%s/measure.d", dir);
 	mkdir(path, 0755);
 	snprintf(path, sizeof(path), "%s/measure.d/file", dir);
 	fd = open(path, O_CREAT | O_RDWR, 0644);
 	check(fd >= 0 && write(fd, data, sizeof(data)) == sizeof(data));
 	close(fd);
+	*strrchr(path, '/') = '\0';
 	measure_path("native", path, 100, times / 20);
-	unlink(path);
 
 	t = start(&ino, &parent);
-	measure_path("daemon", tfs_path(t, "directory/file"), 20, times / 200);
+	measure_path("daemon", tfs_path(t, "directory"), 20, times / 200);
 	tfs_stop(t);
 	for (int valid = 0; valid < 2; valid++) {
 		struct extfuse_config config = {.attr_valid_ns = valid ? 1 : 0};
@@ -88,7 +124,7 @@ int measure(int argc, char **argv)
 		tfs_publish_inode(t, ino, id);
 		tfs_publish_name(t, FUSE_ROOT_ID, "directory", parent);
 		tfs_publish_name(t, parent, "file", ino);
-		measure_path(valid ? "kernel, attr_valid 1 ns" : "kernel", tfs_path(t, "directory/file"), 100,
+		measure_path(valid ? "kernel, attr_valid 1 ns" : "kernel", tfs_path(t, "directory"), 100,
 		             times / 20);
 		for (unsigned op = 0; op < TFS_OPCODES; op++) {
 			if (tfs_requests(t, op))

@@ -109,6 +109,9 @@ static void tfs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 static void tfs_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
 {
+	struct tfs *t = fuse_req_userdata(req);
+
+	atomic_fetch_add(&t->forgotten, count);
 	fuse_reply_none(req);
 }
 

@@ -42,6 +42,7 @@ struct tfs {
 	struct tfs_name names[TFS_NAMES];
 	uint64_t last_ino;
 	atomic_ulong requests[TFS_OPCODES]; /* by enum fuse_opcode */
+	atomic_ulong forgotten;             /* lookups that the kernel counted and then forgot */
 	atomic_int read_delay_ms;
 
 	/* the kernel side; object NULL: without */

@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Boot a stock distribution kernel on a copy of nothing: the guest's root file system is
+# this machine's, so what is built here is tested there.  See --help.
+set -uo pipefail
+export LC_ALL=C.UTF-8
+
+usage() {
+	cat <<'HELP'
+usage: vmtest/run.sh [options] -- COMMAND [ARGUMENT...]
+
+Boot a stock kernel in a VM, run COMMAND there as root with this checkout as the current
+directory, pass its output through, and end with its exit status.
+
+  --kernel VERSION  an installed kernel, as in /boot/vmlinuz-VERSION
+                    (default: the newest installed 6.12 of Debian 12 backports)
+  --timeout S       end the VM after S seconds, with status 124 (default 600)
+  --cpus N          (default 2)
+  --memory M        (default 3G)
+  --disk M          size of the scratch file system (default 8G, takes what is written to it)
+  --icount          one CPU, on which one nanosecond is one executed instruction: repeatable
+                    measurements of work done
+  --log FILE        also keep the guest's kernel log, of warnings and worse until COMMAND runs
+                    and of everything when it ended
+  --help
+
+The guest has this machine's files, writable (so do not test `rm -rf /` there), except for
+/tmp, /run, /var/tmp, which are its own memory.  Set for COMMAND are
+  CURVEFS_SCRATCH   a fresh ext4 file system on a disk of its own, for volumes and caches
+  CURVEFS_VM=1      this is the guest
+bpffs is mounted on /sys/fs/bpf, FUSE is there, extfuse.ko is not loaded, 127.0.0.1 answers.
+
+exit status: that of COMMAND; 124 after a time-out; 125 if the VM could not be started, or
+died (the end of its kernel log is shown then).
+HELP
+}
+die() { echo "vmtest: $*" >&2; exit 125; }
+
+kernel='' timeout=600 cpus=2 memory=3G disk=8G icount='' log=''
+while [ $# -gt 0 ]; do
+	case $1 in
+	--kernel | --timeout | --cpus | --memory | --disk | --log)
+		[ $# -ge 2 ] || die "$1 needs a value"
+		declare "${1#--}=$2"
+		shift 2
+		;;
+	--icount) icount=1 cpus=1; shift ;;
+	--help | -h) usage; exit 0 ;;
+	--) shift; break ;;
+	*) die "unknown option '$1'; the command comes behind '--' (see --help)" ;;
+	esac
+done
+[ $# -gt 0 ] || die "no command; usage: vmtest/run.sh [options] -- COMMAND (see --help)"
+[[ $timeout =~ ^[1-9][0-9]*$ ]] || die "--timeout '$timeout' is not a number of seconds"
+[[ $cpus =~ ^[1-9][0-9]*$ ]] || die "--cpus '$cpus' is not a number"
+! grep -qs 'virtme_hostname=' /proc/cmdline ||
+	die "this is the VM already; run the command itself"
+command -v vng >/dev/null || die "virtme-ng is not installed; run 'make setup'"
+
+if [ -z "$kernel" ]; then
+	kernel=$(printf '%s\n' /boot/vmlinuz-6.12.*+deb12-amd64 | sed 's|.*/vmlinuz-||' | sort -V | tail -n 1)
+	[ -e "/boot/vmlinuz-$kernel" ] || die "no stock 6.12 kernel in /boot; run 'make setup'"
+fi
+[ -r "/boot/vmlinuz-$kernel" ] || die "no kernel /boot/vmlinuz-$kernel (--kernel)"
+[ -e "/lib/modules/$kernel/modules.dep" ] || die "no modules of that kernel: /lib/modules/$kernel/modules.dep"
+
+top=$(cd "$(dirname "$0")/.." && pwd) || die "cannot find the checkout"
+# In the checkout, as the guest does not share /tmp.
+mkdir -p "$top/build" || die "cannot write to $top/build"
+for old in "$top"/build/vm.*; do # of a run that was killed
+	[ -d "$old" ] && ! kill -0 "${old##*.}" 2>/dev/null && rm -rf "$old"
+done
+state=$top/build/vm.$$
+vm=
+# shellcheck disable=SC2317 # the trap reaches it
+finish() {
+	[ -z "$vm" ] || kill -TERM "$vm" 2>/dev/null && wait "$vm" 2>/dev/null
+	[ -z "$log" ] || cat "$state/console" "$state/dmesg" >"$log" 2>/dev/null
+	rm -rf "$state"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+mkdir "$state" || die "cannot make $state"
+printf '%s\0' "$@" >"$state/argv"
+printf '%s\n' "$PWD" >"$state/cwd"
+mkfifo "$state/out" "$state/err"
+truncate -s "$disk" "$state/scratch.img" || die "cannot make a scratch disk of size '$disk'"
+mkfs.ext4 -q -F -m 0 -E lazy_itable_init=1,lazy_journal_init=1 "$state/scratch.img" || die "mkfs.ext4 failed"
+
+qemu_opts="-drive file=$state/scratch.img,if=none,id=scratch,format=raw,cache=unsafe,discard=unmap"
+qemu_opts+=" -device virtio-blk-pci,drive=scratch,serial=scratch"
+qemu_opts+=" -fsdev local,id=usr,path=/usr,security_model=none,multidevs=remap,readonly=on"
+qemu_opts+=" -device virtio-9p-pci,fsdev=usr,mount_tag=usr"
+qemu_opts+=" -chardev file,id=klog,path=$state/console -serial chardev:klog"
+[ -z "$icount" ] || qemu_opts+=" -icount shift=0,sleep=off -qmp unix:/tmp/qmp.sock,server,nowait"
+
+# vng wants descriptors that it can open again by name, and would empty a file that it opens so.
+cat <"$state/out" &
+copy_out=$!
+cat <"$state/err" >&2 &
+copy_err=$!
+cd "$top" || die "cannot enter $top"
+# A loaded host may keep a virtual CPU waiting for long: a stall is reported after a minute only.
+# `timeout` leads a process group, in which the whole VM is; if we are killed, it gets the signal.
+setpriv --pdeathsig TERM timeout -k 5 "$timeout" \
+	vng --disable-kvm --force-9p --run "/boot/vmlinuz-$kernel" --cpus "$cpus" --memory "$memory" --rw \
+	--append "console=ttyS1 loglevel=5 rcupdate.rcu_cpu_stall_timeout=60" --qemu-opts="$qemu_opts" \
+	-- "exec $(printf %q "$top/vmtest/guest") $(printf %q "$state")" \
+	</dev/null >"$state/out" 2>"$state/err" &
+vm=$!
+wait "$vm"
+vng_status=$?
+vm=
+wait "$copy_out" "$copy_err"
+
+status=$(cat "$state/status" 2>/dev/null)
+if [[ $status =~ ^[0-9]+$ ]]; then
+	exit "$status"
+elif [ "$vng_status" = 124 ] || [ "$vng_status" = 137 ]; then
+	echo "vmtest: timed out after $timeout s: $*" >&2
+	tail -n 20 "$state/console" >&2 2>/dev/null
+	exit 124
+fi
+echo "vmtest: the VM died (virtme-ng's status: $vng_status); the end of its kernel log:" >&2
+tail -n 60 "$state/console" >&2 2>/dev/null
+exit 125
