@@ -88,9 +88,9 @@ static __always_inline void extfuse_extend(struct fuse_inode *fi, const struct f
 	if (!entry->attr_valid && !entry->attr_valid_nsec)
 		return;
 	if (entry->attr_valid || entry->attr_valid_nsec > TICK_NSEC)
-		until = get_jiffies_64() +
-		        timespec64_to_jiffies(&(struct timespec64){
-				.tv_sec = entry->attr_valid, .tv_nsec = min(entry->attr_valid_nsec, NSEC_PER_SEC - 1)});
+		until = get_jiffies_64() + timespec64_to_jiffies(&(struct timespec64){
+						   .tv_sec = entry->attr_valid,
+						   .tv_nsec = min(entry->attr_valid_nsec, NSEC_PER_SEC - 1)});
 	/* Once a tick, so that CPUs which share the inode do not take its cache line from each other. */
 	if (time_before64(READ_ONCE(fi->i_time), until))
 		WRITE_ONCE(fi->i_time, until);
@@ -140,7 +140,8 @@ bool extfuse_revalidate(struct fuse_conn *fc, struct dentry *entry, unsigned int
 	if (inst->ops->request(&req) != EXTFUSE_V_REPLY)
 		goto out;
 	if (req.error || !req.out.entry.nodeid)
-		same = !inode && (req.error == -ENOENT || (!req.error && req.out_len == sizeof(req.out.entry)));
+		same = !inode &&
+		       (req.error == -ENOENT || (!req.error && req.out_len == sizeof(req.out.entry)));
 	else
 		same = inode && req.out_len == sizeof(req.out.entry) && req.out.entry.nodeid == fi->nodeid &&
 		       req.out.entry.generation == inode->i_generation &&

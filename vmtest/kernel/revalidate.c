@@ -32,7 +32,8 @@ static void drop_dentries(void)
 	close(fd);
 }
 
-/* fs/fuse counts each LOOKUP answer that it takes, and says how many when it forgets; the fast walk takes none. */
+/* fs/fuse counts each LOOKUP answer that it takes, and says how many when it forgets; the fast walk takes
+ * none. */
 static void a_warm_name_takes_no_lookup_at_all(void)
 {
 	struct tfs *t = tfs_start();
@@ -73,14 +74,30 @@ static void attributes_that_differ_are_fetched(void)
 	publish(t, FUSE_ROOT_ID, "file", ino);
 	for (int i = 0; i < 9; i++) {
 		switch (i) {
-		case 1: now->st_mode = S_IFREG | 0600; break;
-		case 2: now->st_size = 4; break;
-		case 3: now->st_uid = 7; break;
-		case 4: now->st_gid = 7; break;
-		case 5: now->st_mtim.tv_nsec++; break;
-		case 6: now->st_ctim.tv_sec++; break;
-		case 7: now->st_nlink = 2; break;
-		case 8: now->st_atim.tv_nsec++; break;
+		case 1:
+			now->st_mode = S_IFREG | 0600;
+			break;
+		case 2:
+			now->st_size = 4;
+			break;
+		case 3:
+			now->st_uid = 7;
+			break;
+		case 4:
+			now->st_gid = 7;
+			break;
+		case 5:
+			now->st_mtim.tv_nsec++;
+			break;
+		case 6:
+			now->st_ctim.tv_sec++;
+			break;
+		case 7:
+			now->st_nlink = 2;
+			break;
+		case 8:
+			now->st_atim.tv_nsec++;
+			break;
 		}
 		tfs_publish_inode(t, ino, 0);
 		for (int again = 0; again < 3; again++) {
@@ -188,7 +205,8 @@ static void *mover(void *arg)
 {
 	struct tfs *t = arg;
 	/* one inline in the dentry, one not: what is copied changes its place */
-	static const char long_name[] = "a name that is longer than what fits into a dentry itself, so it lies apart";
+	static const char long_name[] =
+		"a name that is longer than what fits into a dentry itself, so it lies apart";
 	char *a = strdup(tfs_path(t, "dir/a")), *b = strdup(tfs_path(t, "dir2/b"));
 	char *c = strdup(tfs_path(t, "dir")), *l;
 
