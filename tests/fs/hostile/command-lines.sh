@@ -26,13 +26,13 @@ def run(*argv):
     assert 0 <= p.returncode < 98, (argv, p)
     assert p.returncode == 0 or p.stdout.strip(), argv
     return p
-for i in range(30):
+for i in range(20):
     some = [random.choice(words) for k in range(random.randint(0, 5))]
     if i % 2:
         run(b"curvefs", *some[:1], *some)
     else: # no mount point but one that is none
         run(b"curvefs-fuse", b"--bpf-cache=off", b"--meta-dir", b"/nonexistent", *some, b"/nonexistent")
-for i in range(6): # lists
+for i in range(4): # lists
     with open(here + "/list", "wb") as f:
         f.write(b"".join(random.choice((b"\n", b"\0", os.fsencode(mnt), b"/d/", b"\\", b"\xff", random.randbytes(9), b"a" * 5000)) for k in range(40)))
     run("curvefs", "warmup", "--file", here + "/list", *(["--null"] if i % 2 else []))
