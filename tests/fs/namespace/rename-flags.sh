@@ -7,7 +7,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 def rename2(old, new, flags):
     if libc.renameat2(-100, old.encode(), -100, new.encode(), flags):
         raise OSError(ctypes.get_errno(), old)
-NOREPLACE, EXCHANGE = 1, 2
+NOREPLACE, EXCHANGE, WHITEOUT = 1, 2, 4
 for name in "ab":
     with open(name, "w") as f:
         f.write(name)
@@ -22,4 +22,6 @@ assert os.path.isdir("b") and open("d/sub").read() == "a"
 assert os.stat("d").st_nlink == 2 and os.stat(".").st_nlink == 4
 raises(errno.ENOENT, rename2, "b", "none", EXCHANGE)
 raises(errno.EINVAL, rename2, "b", "c", NOREPLACE | EXCHANGE)
+raises(errno.EINVAL, rename2, "b", "new", WHITEOUT)
+assert not os.path.exists("new")
 EOF
