@@ -4,7 +4,7 @@
 VMTEST_TIMEOUT ?= 1800
 
 vmtest: all harness ## run the kernel cases and the whole-program cases in a VM, with the module
-	$(Q)vmtest/run.sh --timeout $(VMTEST_TIMEOUT) -- vmtest/suite --build=$(B) $(CASES)
+	$(Q)vmtest/run.sh --no-journal --timeout $(VMTEST_TIMEOUT) -- vmtest/suite --build=$(B) $(CASES)
 
 
 # The tests of the kernel side alone, with a daemon of their own.

@@ -18,6 +18,8 @@ directory, pass its output through, and end with its exit status.
   --cpus N          (default 2)
   --memory M        (default 3G)
   --disk M          size of the scratch file system (default 8G, takes what is written to it)
+  --no-journal      make it without a journal: an fsync(2) takes half the time, and nothing of it
+                    outlives a VM that dies
   --icount          one CPU, on which one nanosecond is one executed instruction: repeatable
                     measurements of work done
   --log FILE        also keep the guest's kernel log, of warnings and worse until COMMAND runs
@@ -36,7 +38,7 @@ HELP
 }
 die() { echo "vmtest: $*" >&2; exit 125; }
 
-kernel='' timeout=600 cpus=2 memory=3G disk=8G icount='' log=''
+kernel='' timeout=600 cpus=2 memory=3G disk=8G icount='' log='' features=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kernel | --timeout | --cpus | --memory | --disk | --log)
@@ -44,6 +46,7 @@ while [ $# -gt 0 ]; do
 		declare "${1#--}=$2"
 		shift 2
 		;;
+	--no-journal) features=^has_journal; shift ;;
 	--icount) icount=1 cpus=1; shift ;;
 	--help | -h) usage; exit 0 ;;
 	--) shift; break ;;
@@ -81,15 +84,19 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
-mkdir "$state" || die "cannot make $state"
+mkdir "$state" "$state/tmp" || die "cannot make $state"
 printf '%s\0' "$@" >"$state/argv"
 printf '%s\n' "$PWD" >"$state/cwd"
 mkfifo "$state/out" "$state/err"
 truncate -s "$disk" "$state/scratch.img" || die "cannot make a scratch disk of size '$disk'"
-mkfs.ext4 -q -F -m 0 -E lazy_itable_init=1,lazy_journal_init=1 "$state/scratch.img" || die "mkfs.ext4 failed"
+mkfs.ext4 -q -F -m 0 ${features:+-O "$features"} -E lazy_itable_init=1,lazy_journal_init=1 "$state/scratch.img" || die "mkfs.ext4 failed"
+
+"$top/vmtest/image.sh" "$top/build/guest.img" || die "cannot make $top/build/guest.img"
 
 qemu_opts="-drive file=$state/scratch.img,if=none,id=scratch,format=raw,cache=unsafe,discard=unmap"
 qemu_opts+=" -device virtio-blk-pci,drive=scratch,serial=scratch"
+qemu_opts+=" -drive file=$top/build/guest.img,if=none,id=often,format=raw,readonly=on"
+qemu_opts+=" -device virtio-blk-pci,drive=often,serial=often"
 qemu_opts+=" -fsdev local,id=usr,path=/usr,security_model=none,multidevs=remap,readonly=on"
 qemu_opts+=" -device virtio-9p-pci,fsdev=usr,mount_tag=usr"
 qemu_opts+=" -chardev file,id=klog,path=$state/console -serial chardev:klog"
@@ -102,10 +109,13 @@ cat <"$state/err" >&2 &
 copy_err=$!
 cd "$top" || die "cannot enter $top"
 # A loaded host may keep a virtual CPU waiting for long: a stall is reported after a minute only.
+# norandmaps: the emulator keeps translated code by its address, so what each process has at addresses of
+# its own is translated again and again.
 # `timeout` leads a process group, in which the whole VM is; if we are killed, it gets the signal.
-setpriv --pdeathsig TERM timeout -k 5 "$timeout" \
+# What vng keeps in temporary files goes with the state, however this ends.
+TMPDIR=$state/tmp setpriv --pdeathsig TERM timeout -k 5 "$timeout" \
 	vng --disable-kvm --force-9p --run "/boot/vmlinuz-$kernel" --cpus "$cpus" --memory "$memory" --rw \
-	--append "console=ttyS1 loglevel=5 rcupdate.rcu_cpu_stall_timeout=60" --qemu-opts="$qemu_opts" \
+	--append "console=ttyS1 loglevel=5 rcupdate.rcu_cpu_stall_timeout=60 norandmaps" --qemu-opts="$qemu_opts" \
 	-- "exec $(printf %q "$top/vmtest/guest") $(printf %q "$state")" \
 	</dev/null >"$state/out" 2>"$state/err" &
 vm=$!

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+# alone
 # status tells a mount that is up from one whose daemon was killed; umount clears the latter away.
-# Of its own: a mount that another case makes may get the number of one that is gone.
+# Of its own, and alone: a mount that another case makes may get the number of one that is gone.
 export CURVEFS_RUN_DIR=$CASE_DIR/run
 fresh_volume --name status-test
 mount_volume

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+# alone
 # curvefs umount waits for the daemon, does not lose what cannot be uploaded, and knows its mounts.
-# Of its own: a mount that another case makes may get the number of one that is gone.
+# Of its own, and alone: a mount that another case makes may get the number of one that is gone.
 export CURVEFS_RUN_DIR=$CASE_DIR/run
 fresh_volume
 mount_volume

@@ -18,7 +18,7 @@ for i in 1 2 3; do
 	insmod "$CURVEFS_BUILD/extfuse.ko"
 	[ "$(hooks | grep -c ' I')" = 3 ] || { echo "hooked is:"; hooks; exit 1; }
 	sleep 0.3
-	rmmod extfuse
+	unload
 	[ -z "$(hooks)" ] || { echo "still hooked:"; hooks; exit 1; }
 	[ ! -e /dev/extfuse ]
 done
