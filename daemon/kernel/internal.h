@@ -10,6 +10,7 @@
 #include <bpf/libbpf.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
 enum kernel_map {
 	MAP_DENTRY,
@@ -37,7 +38,8 @@ struct kernel {
 	struct bpf_map *maps[MAPS];
 	int map_fd[MAPS];
 	struct map_cursor cursor[MAPS];
-	char *pin_dir; /* NULL: nothing is pinned */
+	char *pin_dir;      /* NULL: nothing is pinned */
+	struct stat pinned; /* that directory, as it was made */
 
 	void *epochs; /* the epoch map, mapped: BPF programs and this process count in it */
 	size_t epochs_size;

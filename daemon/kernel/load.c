@@ -220,6 +220,17 @@ static void pin(struct kernel *k, const char *dir)
 		return;
 	}
 	k->pin_dir = strdup(dir);
+	if (stat(dir, &k->pinned) < 0)
+		memset(&k->pinned, 0, sizeof(k->pinned)); /* nothing is like it */
+}
+
+/* The mount's number may have been given to another one while this one was still closing. */
+static bool pins_are_ours(const struct kernel *k)
+{
+	struct stat there;
+
+	return k->pin_dir && lstat(k->pin_dir, &there) == 0 && there.st_dev == k->pinned.st_dev &&
+	       there.st_ino == k->pinned.st_ino;
 }
 
 int kernel_open(const struct kernel_options *options, int fuse_fd, struct kernel **ret, char **ret_why)
@@ -286,7 +297,7 @@ void kernel_close(struct kernel *k)
 	if (k->epochs)
 		munmap(k->epochs, k->epochs_size);
 	kernel_maps_fini(k);
-	if (k->pin_dir)
+	if (pins_are_ours(k))
 		unpin(k->pin_dir);
 	free(k->pin_dir);
 	bpf_object__close(k->object);
