@@ -2,9 +2,11 @@
 # One boot of the stock kernel runs everything that needs the module: the cases of
 # vmtest/cases/, then the whole-program cases with --bpf-cache=require.
 VMTEST_TIMEOUT ?= 1800
+# Whole-program cases at a time; what needs to be alone is.
+VMTEST_JOBS    ?= 2
 
 vmtest: all harness ## run the kernel cases and the whole-program cases in a VM, with the module
-	$(Q)vmtest/run.sh --no-journal --timeout $(VMTEST_TIMEOUT) -- vmtest/suite --build=$(B) $(CASES)
+	$(Q)vmtest/run.sh --no-journal --timeout $(VMTEST_TIMEOUT) -- vmtest/suite --build=$(B) --jobs=$(VMTEST_JOBS) $(CASES)
 
 
 # The tests of the kernel side alone, with a daemon of their own.
