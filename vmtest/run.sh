@@ -20,6 +20,8 @@ directory, pass its output through, and end with its exit status.
   --disk M          size of the scratch file system (default 8G, takes what is written to it)
   --no-journal      make it without a journal: an fsync(2) takes half the time, and nothing of it
                     outlives a VM that dies
+  --disk-file FILE  that file system in FILE, which is kept: one that is there is used as it is, and
+                    what a VM that was ended had written to it is there
   --icount          one CPU, on which one nanosecond is one executed instruction: repeatable
                     measurements of work done
   --log FILE        also keep the guest's kernel log, of warnings and worse until COMMAND runs
@@ -38,7 +40,7 @@ HELP
 }
 die() { echo "vmtest: $*" >&2; exit 125; }
 
-kernel='' timeout=600 cpus=2 memory=3G disk=8G icount='' log='' features=''
+kernel='' timeout=600 cpus=2 memory=3G disk=8G disk_file='' icount='' log='' features=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kernel | --timeout | --cpus | --memory | --disk | --log)
@@ -47,6 +49,11 @@ while [ $# -gt 0 ]; do
 		shift 2
 		;;
 	--no-journal) features=^has_journal; shift ;;
+	--disk-file)
+		[ $# -ge 2 ] || die "$1 needs a value"
+		disk_file=$2
+		shift 2
+		;;
 	--icount) icount=1 cpus=1; shift ;;
 	--help | -h) usage; exit 0 ;;
 	--) shift; break ;;
@@ -88,12 +95,15 @@ mkdir "$state" "$state/tmp" || die "cannot make $state"
 printf '%s\0' "$@" >"$state/argv"
 printf '%s\n' "$PWD" >"$state/cwd"
 mkfifo "$state/out" "$state/err"
-truncate -s "$disk" "$state/scratch.img" || die "cannot make a scratch disk of size '$disk'"
-mkfs.ext4 -q -F -m 0 ${features:+-O "$features"} -E lazy_itable_init=1,lazy_journal_init=1 "$state/scratch.img" || die "mkfs.ext4 failed"
+[ -n "$disk_file" ] || disk_file=$state/scratch.img
+if ! [ -e "$disk_file" ]; then
+	truncate -s "$disk" "$disk_file" || die "cannot make a scratch disk of size '$disk'"
+	mkfs.ext4 -q -F -m 0 ${features:+-O "$features"} -E lazy_itable_init=1,lazy_journal_init=1 "$disk_file" || die "mkfs.ext4 failed"
+fi
 
 "$top/vmtest/image.sh" "$top/build/guest.img" || die "cannot make $top/build/guest.img"
 
-qemu_opts="-drive file=$state/scratch.img,if=none,id=scratch,format=raw,cache=unsafe,discard=unmap"
+qemu_opts="-drive file=$disk_file,if=none,id=scratch,format=raw,cache=unsafe,discard=unmap"
 qemu_opts+=" -device virtio-blk-pci,drive=scratch,serial=scratch"
 qemu_opts+=" -drive file=$top/build/guest.img,if=none,id=often,format=raw,readonly=on"
 qemu_opts+=" -device virtio-blk-pci,drive=often,serial=often"
