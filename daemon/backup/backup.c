@@ -30,6 +30,7 @@ struct backup {
 	uint64_t next_number;
 	bool checkpoint; /* the next one is a checkpoint */
 	bool sweep;      /* there may be objects that no manifest names */
+	bool put_failed; /* the store is why the shipping under way failed */
 
 	_Atomic uint64_t shipped;
 	_Atomic int64_t shipped_s;
@@ -92,6 +93,7 @@ static int put_part(struct shipment *s)
 	b->sweep = true; /* until a manifest names it */
 	manifest_part_key(part.epoch, part.number, key);
 	r = store_put(b->store, key, object, size);
+	b->put_failed = r < 0;
 	if (r < 0)
 		return r;
 	atomic_fetch_add(&b->bytes, size);
@@ -175,6 +177,7 @@ static int put_manifest(struct shipment *s)
 		return -ENOMEM;
 	manifest_key(s->next.epoch, s->next.number, key);
 	r = store_put(b->store, key, text, strlen(text));
+	b->put_failed = r < 0;
 	/* A put that took longer than the lease may have come behind the one of another. */
 	return r < 0 ? r : lease_check(b->lease, 0);
 }
@@ -271,6 +274,8 @@ static int ship(struct backup *b)
 
 	if (r < 0)
 		return r;
+	if (!until)
+		return -EIO;
 	if (b->current.count && !b->checkpoint && b->current.sequence == until)
 		return 0;
 	r = meta_sync(b->meta);
@@ -302,12 +307,15 @@ static int ship(struct backup *b)
 int backup_ship(struct backup *b)
 {
 	SCOPED_LOCK(&b->ship_lock);
-	int r = ship(b);
+	int r;
+
+	b->put_failed = false;
+	r = ship(b);
 
 	/* Once per outage; a lease that is lost was logged as that. */
 	if (r < 0 && !atomic_exchange(&b->failing, true) && lease_check(b->lease, 0) == 0)
 		log_warning("the metadata could not be copied to %s, this is tried again: %s",
-		            store_url(b->store), store_last_error());
+		            store_url(b->store), b->put_failed ? store_last_error() : strerror(-r));
 	if (!r && atomic_exchange(&b->failing, false))
 		log_info("the metadata is copied to %s again", store_url(b->store));
 	return r;

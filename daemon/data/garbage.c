@@ -93,7 +93,7 @@ static bool hold_garbage(struct data *d)
 	if (!d->held || meta_list_garbage(d->meta, d->held, HELD_MAX, &count) < 0 || !count)
 		return false;
 	d->held_sequence = meta_sequence(d->meta);
-	if (meta_sync(d->meta) < 0)
+	if (!d->held_sequence || meta_sync(d->meta) < 0)
 		return false;
 	d->held_count = count;
 	return true;

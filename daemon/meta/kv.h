@@ -75,7 +75,8 @@ enum kv_op { KV_PUT = 1, KV_DELETE = 2, KV_ADD = 3 };
 /** One change, as kv_put(), kv_delete() and kv_add() made it: KV_ADD has the delta, 8 bytes little-endian. */
 typedef int (*kv_change_fn)(enum kv_op op, struct kv_slice key, struct kv_slice value, void *arg);
 
-/** Number of the newest committed change. Numbers grow with every change, and across openings. */
+/** Number of the newest committed change; 0: it cannot be had. Numbers grow with every change, and across
+ * openings. */
 uint64_t kv_sequence(struct kv *kv);
 
 /** As kv_begin_read(); the snapshot has just the changes up to *ret_sequence. Holds up commits for a moment.
