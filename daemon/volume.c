@@ -68,7 +68,14 @@ static bool volume_may_delete(void *arg, uint64_t sequence)
 	return v->backup ? backup_covers(v->backup, sequence) : lease_check(v->lease, 0) == 0;
 }
 
-static void volume_all_committed(void *arg)
+static uint64_t volume_first_private(void *arg)
+{
+	struct volume *v = arg;
+
+	return v->backup ? backup_first_private(v->backup) : UINT64_MAX;
+}
+
+static void volume_ship(void *arg)
 {
 	struct volume *v = arg;
 
@@ -276,7 +283,9 @@ static int volume_open_data(struct volume *v)
 		.forgotten = volume_forgotten,
 		.may_write = v->lease ? volume_may_write : NULL,
 		.may_delete = v->lease ? volume_may_delete : NULL,
-		.all_committed = volume_all_committed,
+		.first_private = volume_first_private,
+		.want_delete = volume_ship,
+		.all_committed = volume_ship,
 		.arg = v,
 	};
 

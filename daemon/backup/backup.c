@@ -32,6 +32,7 @@ struct backup {
 	bool sweep;      /* there may be objects that no manifest names */
 	bool put_failed; /* the store is why the shipping under way failed */
 
+	_Atomic uint64_t first_private; /* UINT64_MAX during a shipping */
 	_Atomic uint64_t shipped;
 	_Atomic int64_t shipped_s;
 	_Atomic uint64_t shipments, checkpoints, bytes;
@@ -265,6 +266,14 @@ static void adopt(struct shipment *s)
 		sweep(b);
 }
 
+/* Numbers are given out in order: whatever a copy made so far names has a lower one than this. */
+static void note_first_private(struct backup *b)
+{
+	uint64_t first;
+
+	atomic_store(&b->first_private, meta_new_object(b->meta, &first) == 0 ? first : UINT64_MAX);
+}
+
 static int ship(struct backup *b)
 {
 	uint64_t until = meta_sequence(b->meta);
@@ -310,7 +319,10 @@ int backup_ship(struct backup *b)
 	int r;
 
 	b->put_failed = false;
+	/* Before the cut; and what a shipping that failed has put may be there all the same. */
+	atomic_store(&b->first_private, UINT64_MAX);
 	r = ship(b);
+	note_first_private(b);
 
 	/* Once per outage; a lease that is lost was logged as that. */
 	if (r < 0 && !atomic_exchange(&b->failing, true) && lease_check(b->lease, 0) == 0)
@@ -418,6 +430,7 @@ int backup_start(struct meta *meta, struct store *store, const struct lease *lea
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&b->wake, &monotonic);
 	pthread_condattr_destroy(&monotonic);
+	note_first_private(b);
 	r = pthread_create(&b->thread, NULL, backup_main, b);
 	if (r) {
 		pthread_cond_destroy(&b->wake);
@@ -450,6 +463,13 @@ void backup_stop(struct backup *b)
 bool backup_covers(struct backup *b, uint64_t sequence)
 {
 	return atomic_load(&b->shipped) >= sequence && lease_check(b->lease, 0) == 0;
+}
+
+uint64_t backup_first_private(struct backup *b)
+{
+	uint64_t first = atomic_load(&b->first_private);
+
+	return lease_check(b->lease, 0) == 0 ? first : UINT64_MAX;
 }
 
 void backup_get_state(struct backup *b, struct backup_state *ret)

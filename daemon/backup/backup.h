@@ -22,8 +22,9 @@
  *
  * Deleting objects.  A copy names data objects, so none that the newest copy in the store may name is
  * deleted: whoever deletes garbage asks backup_covers() whether the change that freed the object has been
- * shipped (data/garbage.c holds a list until then). With the backup off, nothing waits, and there must be no
- * old copy that somebody could restore: backup_remove().
+ * shipped (data/garbage.c holds a list until then). An object that came and went between two shippings is in
+ * no copy, and need not wait: backup_first_private(). With the backup off, nothing waits, and there must be
+ * no old copy that somebody could restore: backup_remove().
  *
  * Fencing.  Everything here is done with the lease only (lease.h), checked before each object that is put,
  * and again before a shipping counts. Names have the epoch of the lease in them, are never written twice, and
@@ -64,6 +65,12 @@ int backup_ship(struct backup *b);
 /** Whether all up to change @p sequence (meta_sequence()) is in the copy in the store, and we hold the lease.
  */
 bool backup_covers(struct backup *b, uint64_t sequence);
+
+/**
+ * Objects of this number and above are named by no copy in the store, nor by one that is being made;
+ * UINT64_MAX: not known now, or the lease is not ours.
+ */
+uint64_t backup_first_private(struct backup *b);
 
 struct backup_state {
 	unsigned interval_s;

@@ -60,6 +60,13 @@ struct data_hooks {
 	 * (meta_sequence()). Those that may not be yet are kept for another time.
 	 */
 	bool (*may_delete)(void *arg, uint64_t sequence);
+	/**
+	 * Objects of this number and above are named by no copy of the metadata, so garbage among them goes
+	 * at once; UINT64_MAX: none. Asked after the garbage was listed. NULL: none.
+	 */
+	uint64_t (*first_private)(void *arg);
+	/** The store has no space, and what could be deleted waits for may_delete(): do what it takes. */
+	void (*want_delete)(void *arg);
 	/** By data_close(), when everything is committed and before the last garbage is deleted. */
 	void (*all_committed)(void *arg);
 	void *arg;

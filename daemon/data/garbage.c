@@ -99,6 +99,34 @@ static bool hold_garbage(struct data *d)
 	return true;
 }
 
+/*
+ * What came and went since the metadata was copied last, e.g. a temporary file, waits for nothing but the
+ * sync. A copy that is being made meanwhile cannot name it either: it was freed before that one began.
+ */
+static bool collect_private(struct data *d)
+{
+	struct meta_garbage garbage[BATCH];
+	uint64_t first = d->hooks.first_private ? d->hooks.first_private(d->hooks.arg) : UINT64_MAX;
+	size_t count = 0, n = 0, gone;
+
+	if (first == UINT64_MAX ||
+	    meta_list_garbage_from(d->meta, first, garbage, ARRAY_SIZE(garbage), &count) < 0 || !count ||
+	    meta_sync(d->meta) < 0)
+		return false;
+	first = d->hooks.first_private(d->hooks.arg);
+	for (size_t i = 0; i < count; i++) {
+		if (garbage[i].object >= first && first != UINT64_MAX)
+			garbage[n++] = garbage[i];
+	}
+	gone = delete_batch(d, garbage, n);
+	return gone && meta_garbage_deleted(d->meta, garbage, gone) == 0 && gone == ARRAY_SIZE(garbage);
+}
+
+static bool may_delete(struct data *d)
+{
+	return !d->hooks.may_delete || d->hooks.may_delete(d->hooks.arg, d->held_sequence);
+}
+
 /* One round. @return whether there may be more that can be done now. */
 static bool collect(struct data *d)
 {
@@ -109,8 +137,17 @@ static bool collect(struct data *d)
 	if (d->options.read_only)
 		return false;
 	delete_unused(d);
-	if (!hold_garbage(d) || (d->hooks.may_delete && !d->hooks.may_delete(d->hooks.arg, d->held_sequence)))
+	while (collect_private(d) && !atomic_load(&d->closing))
+		;
+	if (!hold_garbage(d))
 		return false;
+	if (!may_delete(d)) {
+		if (!atomic_exchange(&d->store_full, false) || !d->hooks.want_delete)
+			return false;
+		d->hooks.want_delete(d->hooks.arg);
+		if (!may_delete(d))
+			return false;
+	}
 	count = d->held_count < BATCH ? d->held_count : BATCH;
 	garbage = d->held + d->held_count - count;
 	gone = delete_batch(d, garbage, count);

@@ -124,6 +124,7 @@ struct data {
 	struct transfer *transfer;
 
 	_Atomic bool put_failed; /* and it was said */
+	_Atomic bool store_full; /* since the janitor looked last */
 
 	pthread_mutex_t table_lock;
 	pthread_cond_t loaded;

@@ -179,6 +179,10 @@ int object_upload(struct data *d, void *buffer, uint32_t size, uint64_t *ret_obj
 	r = store_put(d->store, key, buffer, data_object_bytes(size));
 	transfer_end(d->transfer, TRANSFER_UP);
 	if (r < 0) {
+		if (r == -ENOSPC) {
+			atomic_store(&d->store_full, true);
+			janitor_kick(d);
+		}
 		/* Once per outage. */
 		if (!atomic_exchange(&d->put_failed, true))
 			log_warning("writing to the store failed: %s", store_last_error());

@@ -12,6 +12,7 @@
 /* ---- garbage ---- */
 
 struct garbage_op {
+	uint64_t first;
 	struct meta_garbage *list;
 	size_t max, count;
 	const struct meta_garbage *deleted;
@@ -35,20 +36,27 @@ static int add_garbage(struct kv_slice key, struct kv_slice value, void *arg)
 
 static int list_garbage(struct meta_txn *t, void *arg)
 {
-	struct kv_slice prefix = {"G", 1};
+	const struct garbage_op *op = arg;
+	const struct meta_key first = meta_key_number('G', op->first);
 
-	return kv_scan(t->kv, prefix, prefix, add_garbage, arg);
+	return kv_scan(t->kv, (struct kv_slice){"G", 1}, meta_key_slice(&first), add_garbage, arg);
 }
 
-int meta_list_garbage(struct meta *m, struct meta_garbage *ret, size_t max, size_t *ret_count)
+int meta_list_garbage_from(struct meta *m, uint64_t first, struct meta_garbage *ret, size_t max,
+                           size_t *ret_count)
 {
-	struct garbage_op op = {.list = ret, .max = max};
+	struct garbage_op op = {.first = first, .list = ret, .max = max};
 	int r = meta_run_read(m, list_garbage, &op);
 
 	if (r < 0)
 		return r;
 	*ret_count = op.count;
 	return 0;
+}
+
+int meta_list_garbage(struct meta *m, struct meta_garbage *ret, size_t max, size_t *ret_count)
+{
+	return meta_list_garbage_from(m, 0, ret, max, ret_count);
 }
 
 static int forget_garbage(struct meta_txn *t, void *arg)

@@ -299,6 +299,9 @@ struct meta_garbage {
 	uint32_t size;
 };
 int meta_list_garbage(struct meta *m, struct meta_garbage *ret, size_t max, size_t *ret_count);
+/** The same from object @p first on. */
+int meta_list_garbage_from(struct meta *m, uint64_t first, struct meta_garbage *ret, size_t max,
+                           size_t *ret_count);
 int meta_garbage_deleted(struct meta *m, const struct meta_garbage *garbage, size_t count);
 
 /** Delete orphan @p ino (nlink 0, nobody has it open): its objects become garbage. Does a bounded piece a

@@ -252,6 +252,20 @@ static void what_frees_an_object_must_be_shipped_before_it_goes(void **state)
 	assert_false(backup_covers(backup, meta_sequence(meta)));
 }
 
+static void objects_newer_than_every_copy_are_private(void **state)
+{
+	uint64_t object, later;
+
+	(void)state;
+	assert_int_equal(meta_new_object(meta, &object), 0);
+	assert_true(backup_first_private(backup) <= object);
+	make_files("f", 1);
+	assert_int_equal(backup_ship(backup), 0);
+	assert_true(backup_first_private(backup) > object);
+	assert_int_equal(meta_new_object(meta, &later), 0);
+	assert_true(backup_first_private(backup) <= later);
+}
+
 static void a_long_log_becomes_a_checkpoint_and_leaves_nothing_behind(void **state)
 {
 	_cleanup_free_ char *wanted = NULL;
@@ -324,6 +338,8 @@ static void after_a_broken_lease_nothing_of_the_other_is_needed(void **state)
 		lease_set_meta_id(former, "x");
 		assert_int_equal(backup_ship(late), -EROFS);
 		assert_false(backup_covers(late, 1));
+		/* Who lost the lease knows nothing of the copies of others. */
+		assert_true(backup_first_private(late) == UINT64_MAX);
 		backup_stop(late);
 		lease_release(former);
 		assert_restores_to(wanted, size);
@@ -474,6 +490,7 @@ int main(void)
 		CASE(what_was_shipped_comes_back),
 		CASE(nothing_new_is_not_shipped_again),
 		CASE(what_frees_an_object_must_be_shipped_before_it_goes),
+		CASE(objects_newer_than_every_copy_are_private),
 		CASE(a_long_log_becomes_a_checkpoint_and_leaves_nothing_behind),
 		CASE(a_mount_goes_on_where_the_last_one_stopped),
 		CASE(after_a_broken_lease_nothing_of_the_other_is_needed),

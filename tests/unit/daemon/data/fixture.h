@@ -49,6 +49,8 @@ struct fixture {
 	_Atomic bool pending_seen;
 	_Atomic bool backed_up; /* there is a copy of the metadata elsewhere, with the changes up to ... */
 	_Atomic uint64_t shipped;
+	_Atomic uint64_t first_private; /* objects from here on are in no copy; 0: none */
+	_Atomic unsigned deletes_wanted;
 	_Atomic int may_write; /* what writers get */
 };
 
@@ -92,6 +94,21 @@ static inline bool on_may_delete(void *arg, uint64_t sequence)
 	return !f->backed_up || sequence <= f->shipped;
 }
 
+static inline uint64_t on_first_private(void *arg)
+{
+	struct fixture *f = arg;
+
+	return f->first_private ? f->first_private : UINT64_MAX;
+}
+
+static inline void on_want_delete(void *arg)
+{
+	struct fixture *f = arg;
+
+	f->shipped = meta_sequence(f->meta);
+	f->deletes_wanted++;
+}
+
 static inline void on_all_committed(void *arg)
 {
 	struct fixture *f = arg;
@@ -106,6 +123,8 @@ static inline void fixture_open(struct fixture *f)
 	                                 .forgotten = on_forgotten,
 	                                 .may_write = on_may_write,
 	                                 .may_delete = on_may_delete,
+	                                 .first_private = on_first_private,
+	                                 .want_delete = on_want_delete,
 	                                 .all_committed = on_all_committed,
 	                                 .arg = f};
 	struct cache_options cache = {.volume_uuid = "00000000-1111-2222-3333-444444444444",

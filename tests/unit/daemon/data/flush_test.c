@@ -200,6 +200,50 @@ static void what_a_copy_of_the_metadata_names_is_not_deleted(void **state)
 	expect_no_leftover(f, ino);
 }
 
+static void what_came_and_went_since_the_copy_goes_at_once(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t ino = make_file(f, "a"), first;
+	struct data_file *file;
+
+	f->backed_up = true;
+	file = get(f, ino);
+	put_bytes(file, 0, "hello", 5);
+	assert_int_equal(data_flush(file), 0); /* this one the copy names */
+	assert_int_equal(meta_new_object(f->meta, &first), 0);
+	f->first_private = first;
+	for (int i = 0; i < 3; i++) {
+		put_bytes(file, 0, "hello", 5);
+		assert_int_equal(data_flush(file), 0);
+	}
+	assert_true(wait_for_objects(f, 2, 50));
+	assert_false(wait_for_objects(f, 1, 6));
+	data_file_put(file);
+	expect_no_leftover(f, ino);
+}
+
+static void a_full_store_asks_for_what_may_be_deleted(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t ino = make_file(f, "a");
+	struct data_file *file;
+
+	f->backed_up = true;
+	reopen_with(f, "put:error=ENOSPC,after=2,times=1");
+	file = get(f, ino);
+	for (int i = 0; i < 2; i++) {
+		put_bytes(file, 0, "hello", 5);
+		assert_int_equal(data_flush(file), 0);
+	}
+	assert_int_equal(objects_in_store(f), 2);
+	put_bytes(file, 0, "again", 5);
+	assert_int_equal(data_flush(file), -ENOSPC);
+	assert_true(wait_for_objects(f, 1, 100));
+	assert_true(f->deletes_wanted > 0);
+	assert_int_equal(data_flush(file), 0);
+	data_file_put(file);
+}
+
 static void nothing_is_taken_from_a_writer_who_may_not_write(void **state)
 {
 	struct fixture *f = *state;
@@ -559,6 +603,9 @@ int main(int argc, char **argv)
 	                                        teardown),
 		WITH_EACH_CACHE(garbage_that_cannot_be_deleted_is_tried_again),
 		WITH_EACH_CACHE(what_a_copy_of_the_metadata_names_is_not_deleted),
+		WITH_EACH_CACHE(what_came_and_went_since_the_copy_goes_at_once),
+		cmocka_unit_test_setup_teardown(a_full_store_asks_for_what_may_be_deleted, setup_roomy,
+	                                        teardown),
 		WITH_EACH_CACHE(nothing_is_taken_from_a_writer_who_may_not_write),
 		cmocka_unit_test_setup_teardown(a_read_only_mount_deletes_nothing, setup_roomy, teardown),
 		cmocka_unit_test_setup_teardown(a_write_during_its_upload_is_uploaded_again, setup_roomy,

@@ -19,6 +19,12 @@ static void deleted_garbage_is_forgotten(void **state)
 	assert_int_equal(count, 2);
 	assert_int_equal(list[0].size, 103);
 	assert_int_equal(list[1].size, 104);
+	assert_int_equal(meta_list_garbage_from(f->m, list[1].object, list, 8, &count), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(list[0].size, 104);
+	assert_int_equal(meta_list_garbage_from(f->m, list[0].object + 1, list, 8, &count), 0);
+	assert_int_equal(count, 0);
+	assert_int_equal(meta_list_garbage(f->m, list, 8, &count), 0);
 	assert_int_equal(meta_garbage_deleted(f->m, list, 2), 0);
 	assert_int_equal(meta_garbage_deleted(f->m, list, 2), 0); /* said twice: no harm */
 	assert_int_equal(meta_list_garbage(f->m, list, 8, &count), 0);
