@@ -12,7 +12,9 @@ mount_volume --meta-backup=1
 rm "$MNT/d/f20"
 echo changed >"$MNT/d/f1"
 (cd "$MNT" && find . -type f -print0 | sort -z | xargs -0 sha256sum) >wanted
-copied() { [ "$(curvefs status --json | json - mounts.0.meta_backup.shipments)" -ge 1 ]; }
+backup() { curvefs status --json | json - "mounts.0.meta_backup.$1"; }
+newest=$(backup sequence)
+copied() { [ "$(backup shipped_sequence)" -ge "$newest" ]; }
 wait_for 10 copied
 kill_daemon
 for _ in 1 2; do
