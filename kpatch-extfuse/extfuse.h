@@ -80,6 +80,15 @@ void extfuse_dev_put(struct extfuse_dev *dev);
  * EINVAL not a regular file, or one on FUSE. */
 int extfuse_backing_add(struct extfuse_dev *dev, int fd, u64 *ret_id);
 int extfuse_backing_del(struct extfuse_dev *dev, u64 id); /* or ENOENT; does not wait for readers */
+/* Within srcu and RCU; NULL: no such id.  What xa_load() does, but for its own RCU section. */
+static __always_inline struct extfuse_backing *extfuse_backing_find(struct extfuse_dev *dev, u64 id)
+{
+	XA_STATE(xas, &dev->backing, id);
+	void *entry = xas_load(&xas);
+
+	return likely(!xa_is_internal(entry)) ? entry : NULL; /* the tree is being changed: a miss */
+}
+
 void extfuse_backing_del_all(struct extfuse_dev *dev);
 
 /* ---- ops.c ---- */

@@ -125,7 +125,7 @@ enum extfuse_how extfuse_decide(struct kiocb *iocb, struct iov_iter *to, u32 fla
 	if (verdict != EXTFUSE_V_BACKING || !rd.backing_count || rd.backing_count > rd.count ||
 	    rd.backing_offset > LLONG_MAX - rd.backing_count)
 		goto out;
-	backing = xa_load(&dev->backing, rd.backing_id);
+	backing = extfuse_backing_find(dev, rd.backing_id);
 	if (!backing)
 		goto out; /* a stale id is a miss */
 	*ret_io = (struct extfuse_io){
@@ -160,19 +160,21 @@ static ssize_t extfuse_read_once(struct extfuse_backing *backing, struct iov_ite
 {
 	bool nofault = to->nofault;
 	const struct cred *old;
-	struct kiocb iocb;
+	/* Buffered, whatever the flags of either file. */
+	struct kiocb iocb = {.ki_filp = backing->file, .ki_pos = pos};
 	size_t rest;
 	ssize_t ret;
 
-	init_sync_kiocb(&iocb, backing->file);
-	iocb.ki_flags &= ~IOCB_DIRECT;
-	iocb.ki_pos = pos;
 	rest = iov_iter_count(to) - count;
 	iov_iter_truncate(to, count);
 	old = extfuse_lend_creds(backing->cred);
 	to->nofault = true;
 	pagefault_disable();
-	ret = vfs_iocb_iter_read(backing->file, &iocb, to);
+	/*
+	 * Not vfs_iocb_iter_read(): the caller's right to read was checked on the FUSE file, the one of who
+	 * registered the backing file when it was opened, and the range by extfuse_decide().
+	 */
+	ret = backing->file->f_op->read_iter(&iocb, to);
 	pagefault_enable();
 	to->nofault = nofault;
 	extfuse_lend_creds(old);
