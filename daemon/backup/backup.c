@@ -271,7 +271,7 @@ static void note_first_private(struct backup *b)
 {
 	uint64_t first;
 
-	atomic_store(&b->first_private, meta_new_object(b->meta, &first) == 0 ? first : UINT64_MAX);
+	atomic_store(&b->first_private, meta_next_object(b->meta, &first) == 0 ? first : UINT64_MAX);
 }
 
 static int ship(struct backup *b)

@@ -224,6 +224,9 @@ int meta_removexattr(struct meta *m, uint64_t ino, const char *name, struct meta
 
 /** A new object id (never used again, also after a crash; handed out from a reserved range). */
 int meta_new_object(struct meta *m, uint64_t *ret_id);
+
+/** The number that the next new object will have; writes nothing. */
+int meta_next_object(struct meta *m, uint64_t *ret_id);
 /** Smaller ones were not given since this open. */
 uint64_t meta_first_object(const struct meta *m);
 

@@ -369,3 +369,22 @@ int meta_new_object(struct meta *m, uint64_t *ret_id)
 {
 	return new_id(m, &m->objects, ret_id);
 }
+
+static int read_counter(struct meta_txn *t, void *arg)
+{
+	struct id_range *range = arg;
+
+	return get_number(t->kv, range->counter, false, &range->next);
+}
+
+int meta_next_object(struct meta *m, uint64_t *ret_id)
+{
+	SCOPED_LOCK(&m->id_lock);
+	struct id_range next = m->objects;
+	/* All handed out: the next range begins where the counter is. */
+	int r = next.next == next.end ? meta_run_read(m, read_counter, &next) : 0;
+
+	if (!r)
+		*ret_id = next.next;
+	return r;
+}

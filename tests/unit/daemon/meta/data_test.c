@@ -106,6 +106,25 @@ static void one_commit_can_write_to_many_chunks_and_over_itself(void **state)
 	assert_int_equal(garbage_count(f), 1);
 }
 
+static void the_next_number_is_told_without_taking_it(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t next, object = 0;
+
+	/* Also at the start of a mount, and where one range of numbers ends and another begins. */
+	for (int i = 0; i < 20000; i++) {
+		assert_int_equal(meta_next_object(f->m, &next), 0);
+		assert_true(next > object);
+		assert_int_equal(meta_new_object(f->m, &object), 0);
+		assert_int_equal(object, next);
+	}
+	fixture_reopen(f);
+	assert_int_equal(meta_next_object(f->m, &next), 0);
+	assert_true(next > object);
+	assert_int_equal(meta_new_object(f->m, &object), 0);
+	assert_int_equal(object, next);
+}
+
 static void zeros_make_a_hole_and_garbage(void **state)
 {
 	struct fixture *f = *state;
@@ -377,6 +396,7 @@ int main(void)
 		META_TEST(the_newest_write_is_on_top),
 		META_TEST(a_covered_object_is_garbage_once_nothing_of_it_is_left),
 		META_TEST(one_commit_can_write_to_many_chunks_and_over_itself),
+		META_TEST(the_next_number_is_told_without_taking_it),
 		META_TEST(zeros_make_a_hole_and_garbage),
 		META_TEST(what_lies_behind_the_size_is_cut_off),
 		META_TEST(a_write_clears_suid_if_told),
