@@ -3,6 +3,7 @@
 
 #include <endian.h>
 #include <rocksdb/c.h>
+#include <sys/stat.h>
 
 #include "common/cleanup.h"
 #include "common/db_gate.h"
@@ -515,11 +516,18 @@ int cache_index_open(const char *dir, const char *volume_uuid, bool empty, struc
 	_cleanup_free_ char *path = NULL;
 	char *message = NULL;
 	struct cache_index *x;
+	uint64_t needed;
+	int r;
 
 	if (asprintf(&path, "%s/index", dir) < 0) {
 		path = NULL;
 		return -ENOMEM;
 	}
+	mkdir(path, 0700); /* RocksDB will say if that fails */
+	r = db_gate_probe_open(path, &needed);
+	if (r == -ENOSPC || r == -EDQUOT)
+		return why_r(-ENOSPC, ret_why, "cache index %s: %s, where %llu KiB are needed", path,
+		             strerror(-r), (unsigned long long)needed >> 10);
 	x = calloc(1, sizeof(*x));
 	if (!x)
 		return -ENOMEM;

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/db_gate.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 
+#define OPEN_SPACE (1u << 20) /* for what is made anew with every opening */
 #define PAUSE_NS 1000000000ll /* between two attempts to reopen */
 
 static int64_t now_ns(void)
@@ -94,5 +98,28 @@ int db_gate_probe(const char *dir, size_t size)
 	if (r == 0 && (pwrite(fd, path, 1, 0) != 1 || fsync(fd) < 0))
 		r = -errno;
 	unlink(path);
+	return r;
+}
+
+int db_gate_probe_open(const char *dir, uint64_t *ret_needed)
+{
+	uint64_t needed = OPEN_SPACE;
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	int r;
+
+	if (!d)
+		return errno == ENOENT ? 0 : -errno;
+	while ((e = readdir(d))) {
+		const char *dot = strrchr(e->d_name, '.');
+		struct stat st;
+
+		if (dot && !strcmp(dot, ".log") &&
+		    fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+			needed += (uint64_t)st.st_size;
+	}
+	closedir(d);
+	r = db_gate_probe(dir, needed);
+	*ret_needed = needed;
 	return r;
 }

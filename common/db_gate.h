@@ -44,4 +44,11 @@ int db_gate_failed(struct db_gate *g);
 /** Can @p size bytes be written to a file in @p dir? @return 0 or negative errno. */
 int db_gate_probe(const char *dir, size_t size);
 
+/**
+ * Is there space to open the RocksDB in @p dir? That turns its logs into tables, and one built with
+ * assertions aborts in the middle of it. @return 0, also if there is no @p dir yet; *ret_needed bytes of
+ * space with -ENOSPC or -EDQUOT; or another negative errno.
+ */
+int db_gate_probe_open(const char *dir, uint64_t *ret_needed);
+
 #endif

@@ -13,8 +13,8 @@
 #include "daemon/kernel/kernel.h"
 #include "daemon/kernel/publish.h"
 #include "daemon/lease.h"
-#include "daemon/meta/stream.h"
 #include "daemon/meta/meta.h"
+#include "daemon/meta/stream.h"
 #include "daemon/store/store.h"
 
 #include <math.h>
@@ -234,7 +234,7 @@ static int volume_open_meta(struct volume *v, const struct meta_volume *descript
 	return 0;
 }
 
-/* A cache asked for must be there; without one, everything works and is slower. */
+/* A cache asked for must be there, unless its disk is full; without one, everything works and is slower. */
 static int volume_open_cache(struct volume *v, char **ret_why)
 {
 	_cleanup_free_ char *default_dir = NULL, *why = NULL;
@@ -259,7 +259,7 @@ static int volume_open_cache(struct volume *v, char **ret_why)
 		mkdir(CACHE_BASE_DIR, 0700); /* if that fails, cache_open() says it */
 	}
 	r = cache_open(&options, &v->cache, &why);
-	if (r < 0 && o->cache_dir)
+	if (r < 0 && r != -ENOSPC && o->cache_dir)
 		return why_r(r, ret_why, "cannot use the cache directory %s: %s", options.dir,
 		             why ? why : strerror(-r));
 	if (r < 0)

@@ -31,6 +31,12 @@ sum=$(sha256sum <"$MNT/big")
 rm "$CACHE/ballast"
 head -c 3M data >"$MNT/after"
 cmp -n 3145728 data "$MNT/after"
+# So it is at the time of the mount.
+umount_volume
+head -c 6M /dev/zero >"$CACHE/ballast" 2>/dev/null || true
+mount_volume
+grep "no data cache: .*No space left on device" daemon.log
+assert_eq "$(sha256sum <"$MNT/big")" "$sum"
 kill_daemon
 umount "$CACHE"
 mount_volume
