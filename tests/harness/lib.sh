@@ -134,6 +134,14 @@ daemon_ended() {
 
 not() { ! "$@"; }
 
+flip_middle() { # FILE...: a bit in the middle of each; the second time it is back
+	python3 -c 'import os, sys
+for path in sys.argv[1:]:
+    fd = os.open(path, os.O_RDWR)
+    at = os.fstat(fd).st_size // 2
+    os.pwrite(fd, bytes([os.pread(fd, 1, at)[0] ^ 16]), at)' "$@"
+}
+
 remount_volume() { # [OPTION...]
 	umount_volume
 	mount_volume "$@"

@@ -13,13 +13,6 @@ check() {
 	umount_volume
 	[ $# = 0 ] || { rm -r "$CACHE"; cp -a kept "$CACHE"; }
 }
-flip_middle() {
-	python3 -c 'import os, sys
-for path in sys.argv[1:]:
-    fd = os.open(path, os.O_RDWR)
-    at = os.fstat(fd).st_size // 2
-    os.pwrite(fd, bytes([os.pread(fd, 1, at)[0] ^ 16]), at)' "$@"
-}
 # Data files: flipped, cut, grown, gone, links, directories, of others.
 mapfile -t files < <(find "$CACHE/data" -type f | sort)
 assert_eq ${#files[@]} 8
