@@ -18,8 +18,10 @@
 #include "common/cleanup.h"
 #include "common/db_gate.h"
 #include "common/log.h"
-#include "daemon/meta/kv_batch.h"
 #include "common/private_dir.h"
+#include "common/why.h"
+#include "daemon/meta/kv_batch.h"
+#include "daemon/meta/kv_wal.h"
 
 enum {
 	LOCK_TIMEOUT_MS = 1000,
@@ -186,9 +188,55 @@ static int kv_check_dir(const char *dir, bool create)
 
 static int kv_fail(char **ret_why, int r, const char *dir, const char *why)
 {
-	if (asprintf(ret_why, "cannot open the metadata in %s: %s", dir, why) < 0)
-		*ret_why = NULL;
-	return r;
+	return why_r(r, ret_why, "cannot open the metadata in %s: %s", dir, why);
+}
+
+static int kv_fail_damaged(char **ret_why, int r, const char *dir, const char *why)
+{
+	return why_r(r, ret_why,
+	             "cannot open the metadata in %s: %s. Move that directory out of the way, and bring the "
+	             "volume up from its backup with `curvefs restore SOURCE`",
+	             dir, why);
+}
+
+/* RocksDB's text for @p dir, where there was a database. */
+static int kv_fail_open(char **ret_why, const char *dir, const char *error)
+{
+	static const char *const signs[] = {"Corruption", "Invalid argument", "No such file",
+	                                    "Not implemented"};
+	int r = kv_errno(error);
+
+	/* "While lock file: DIR/LOCK: Resource temporarily unavailable", or "lock hold by current process".
+	 */
+	if (strstr(error, "While lock file") || strstr(error, "lock hold by current process"))
+		return kv_fail(ret_why, -EBUSY, dir, "another process has it open");
+	for (size_t i = 0; i < ARRAY_SIZE(signs); i++) {
+		if (strstr(error, signs[i]))
+			return kv_fail_damaged(ret_why, r, dir, error);
+	}
+	return kv_fail(ret_why, r, dir, error);
+}
+
+/* What RocksDB would not get over, or not notice. */
+static int kv_check_before(const char *dir, char **ret_why)
+{
+	_cleanup_free_ char *why = NULL;
+	uint64_t needed;
+	int r = private_dir(dir, (const char *const[]){"CURRENT", NULL}, &why);
+
+	if (r < 0)
+		return kv_fail(ret_why, r, dir, why ? why : strerror(-r));
+	r = db_gate_probe_open(dir, &needed);
+	if (r == -ENOSPC || r == -EDQUOT)
+		return why_r(-ENOSPC, ret_why,
+		             "cannot open the metadata in %s: %s, where %llu KiB are needed", dir,
+		             strerror(-r), (unsigned long long)needed >> 10);
+	if (r < 0)
+		return kv_fail(ret_why, r, dir, strerror(-r));
+	r = kv_wal_check(dir, &why);
+	if (r == -EBADMSG)
+		return kv_fail_damaged(ret_why, r, dir, why ? why : "a log is damaged");
+	return r < 0 ? kv_fail(ret_why, r, dir, why ? why : strerror(-r)) : 0;
 }
 
 /* What RocksDB named the database when it made it. */
@@ -218,7 +266,6 @@ static int kv_read_identity(const char *dir, char ret[KV_IDENTITY_MAX])
 int kv_open(const char *dir, bool create, struct kv **ret, char **ret_why)
 {
 	pthread_rwlockattr_t cut_first;
-	_cleanup_free_ char *why = NULL;
 	struct kv *kv;
 	char *error = NULL;
 	int r;
@@ -226,9 +273,9 @@ int kv_open(const char *dir, bool create, struct kv **ret, char **ret_why)
 	r = kv_check_dir(dir, create);
 	if (r < 0)
 		return kv_fail(ret_why, r, dir, strerror(-r));
-	r = private_dir(dir, (const char *const[]){"CURRENT", NULL}, &why);
+	r = kv_check_before(dir, ret_why);
 	if (r < 0)
-		return kv_fail(ret_why, r, dir, why ? why : strerror(-r));
+		return r;
 	kv = calloc(1, sizeof(*kv));
 	if (!kv)
 		return kv_fail(ret_why, -ENOMEM, dir, strerror(ENOMEM));
@@ -247,12 +294,7 @@ int kv_open(const char *dir, bool create, struct kv **ret, char **ret_why)
 	kv_set_options(kv, create);
 	kv->db = rocksdb_transactiondb_open(kv->options, kv->db_options, dir, &error);
 	if (error) {
-		/* "While lock file: DIR/LOCK: Resource temporarily unavailable", or "lock hold by current
-		 * process". */
-		bool busy = strstr(error, "While lock file") || strstr(error, "lock hold by current process");
-
-		r = busy ? kv_fail(ret_why, -EBUSY, dir, "another process has it open")
-		         : kv_fail(ret_why, kv_errno(error), dir, error);
+		r = kv_fail_open(ret_why, dir, error);
 		rocksdb_free(error);
 		kv_free(kv);
 		return r;
@@ -260,15 +302,13 @@ int kv_open(const char *dir, bool create, struct kv **ret, char **ret_why)
 	r = kv_read_identity(dir, kv->identity);
 	if (r < 0) {
 		kv_free(kv);
-		return kv_fail(ret_why, r, dir, "its file IDENTITY cannot be read");
+		return kv_fail_damaged(ret_why, r, dir, "its file IDENTITY cannot be read");
 	}
 	*ret = kv;
 	return 0;
 }
 
-/*
- * What is in a table is checked whenever it is read; a log that does not fit its checksums is taken
- * for the torn end of one, and what follows for never written. So nothing is left in the log.
+/* Nothing is left in the log: what is in a table is checked whenever it is read, and the next open is quick.
  */
 static void flush_log(struct kv *kv)
 {

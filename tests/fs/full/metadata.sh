@@ -35,6 +35,14 @@ echo after >"$MNT/after/file"
 sync "$MNT/after/file"
 find "$MNT" | sort >listed
 kill_daemon
+# Less than opening takes, at which RocksDB would abort.
+for free in 0 40 400; do
+	head -c 100M /dev/zero >"$META/ballast" 2>/dev/null || true
+	truncate -s "-${free}K" "$META/ballast"
+	assert_fails -e "No space left on device, where" \
+		curvefs-fuse --bpf-cache=off --meta-dir "$META" --cache-dir "$CACHE" "$VOLUME" "$MNT"
+	rm "$META/ballast"
+done
 mount_volume
 find "$MNT" | sort | cmp - listed
 assert_eq "$(cat "$MNT/file" "$MNT/after/file")" $'before\nafter'

@@ -39,13 +39,6 @@ damaged() { # WHAT
 	rm -rf "$META"
 	cp -a good "$META"
 }
-flip_middle() { # FILE...: a bit in the middle of each
-	python3 -c 'import os, sys
-for path in sys.argv[1:]:
-    fd = os.open(path, os.O_RDWR)
-    at = os.fstat(fd).st_size // 2
-    os.pwrite(fd, bytes([os.pread(fd, 1, at)[0] ^ 16]), at)' "$@"
-}
 ls good/*.sst >/dev/null # or nothing would be tried below
 flip_middle "$META"/*.sst; damaged "tables flipped"
 for table in "$META"/*.sst; do truncate -s 400 "$table"; done; damaged "tables cut"
@@ -59,3 +52,21 @@ for options in "$META"/OPTIONS-*; do echo garbage >"$options"; done; damaged "OP
 mount_volume
 check_tree
 assert_eq "$(cat errors)" ""
+umount_volume
+
+# The log of a killed daemon: torn at its end it is what a crash leaves, damaged it would lose what was acknowledged.
+mount_volume
+for i in {0..99}; do mkdir "$MNT/d/$i"; done
+kill_daemon
+log=$(find "$META" -maxdepth 1 -name '*.log' -size +4k)
+flip_middle "$log"
+assert_fails -e "${log##*/} is damaged" \
+	curvefs-fuse --bpf-cache=off --meta-dir "$META" --cache-dir "$CACHE" "$VOLUME" "$MNT"
+assert_fails -e "curvefs restore" curvefs fsck --meta-dir "$META" "$VOLUME"
+flip_middle "$log"
+truncate -s -5 "$log"
+mount_volume
+check_tree
+assert_eq "$(find "$MNT/d" -mindepth 1 | wc -l)" 99
+umount_volume
+curvefs fsck --meta-dir "$META" "$VOLUME"
