@@ -59,6 +59,11 @@ static int set_option(struct options *o, const struct option_spec *spec, const c
 		return option_parse_path(spec, value, &o->meta_dir, ret_why);
 	case KEY_META_BACKUP:
 		return option_parse_unsigned(spec, value, "0", "86400", &o->meta_backup_s, ret_why);
+	case KEY_WRITEBACK:
+		o->writeback = true;
+		return 0;
+	case KEY_UPLOAD_DELAY:
+		return option_parse_unsigned(spec, value, "0", "86400", &o->upload_delay_s, ret_why);
 	case KEY_BREAK_LEASE:
 		o->break_lease = true;
 		return 0;
@@ -308,6 +313,8 @@ int options_parse(int argc, char *const argv[], struct options *ret, char **ret_
 	r = parse_arguments(argc, argv, &o, &printed, ret_why);
 	if (!r && !printed)
 		r = set_operands(&o, argc - optind, argv + optind, ret_why);
+	if (!r && !printed && o.upload_delay_s && !o.writeback)
+		r = refuse(ret_why, "--upload-delay means something with --writeback only");
 	if (r < 0 || printed) {
 		options_free(&o);
 		/* Out of memory has no sentence of its own. */

@@ -30,6 +30,8 @@ struct options {
 	double free_space_ratio; /* default 0.1 */
 	char *meta_dir;          /* default /var/lib/curvefs/<uuid> */
 	unsigned meta_backup_s;  /* between copies of the metadata to the store; 0: none; default 60 */
+	bool writeback;          /* close and fsync return when the local disk has it */
+	unsigned upload_delay_s; /* with writeback; default 0 */
 	bool break_lease;        /* take it from whoever has the volume mounted */
 
 	/* Seconds, fractions allowed; NAN: not given, then 1 without BPF and 0 with it. */

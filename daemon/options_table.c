@@ -28,6 +28,12 @@ const struct option_spec option_specs[] = {
 	{"meta-backup", KEY_META_BACKUP, required_argument, "SECONDS",
          "how often changes of the metadata are copied to the object\n"
          "store (default 60; 0: never)"},
+	{"writeback", KEY_WRITEBACK, no_argument, NULL,
+         "close and fsync return when the local disk has what was\n"
+         "written; it is uploaded later"},
+	{"upload-delay", KEY_UPLOAD_DELAY, required_argument, "SECONDS",
+         "with --writeback: what is removed sooner is never uploaded\n"
+         "(default 0)"},
 	{"break-lease", KEY_BREAK_LEASE, no_argument, NULL,
          "mount though another machine has the volume mounted,\n"
          "which must be gone for good"},

@@ -10,6 +10,7 @@
 #include "daemon/data/data.h"
 #include "daemon/descriptor.h"
 #include "daemon/fs/removed.h"
+#include "daemon/journal.h"
 #include "daemon/kernel/kernel.h"
 #include "daemon/kernel/publish.h"
 #include "daemon/lease.h"
@@ -75,6 +76,14 @@ static uint64_t volume_first_private(void *arg)
 	return v->backup ? backup_first_private(v->backup) : UINT64_MAX;
 }
 
+/* A copy of the metadata must not name what only this machine has. */
+static int volume_objects_stored(void *arg)
+{
+	struct volume *v = arg;
+
+	return v->store != v->remote ? writeback_drain(v->store) : 0;
+}
+
 static void volume_ship(void *arg)
 {
 	struct volume *v = arg;
@@ -82,6 +91,8 @@ static void volume_ship(void *arg)
 	/* It is logged there; what is local is whole all the same. */
 	if (v->backup)
 		backup_ship(v->backup);
+	else
+		volume_objects_stored(v);
 }
 
 /* ---- opening ---- */
@@ -96,7 +107,7 @@ static int volume_open_store(struct volume *v, char **ret_why)
 		.retries = o->retries,
 	};
 
-	return store_open(o->source, &options, &v->store, ret_why);
+	return store_open(o->source, &options, &v->remote, ret_why);
 }
 
 /*
@@ -126,7 +137,7 @@ static int refuse_without_meta(struct volume *v, const struct meta_volume *descr
 	_cleanup_free_ char *why = NULL;
 	char when[MANIFEST_TIME_MAX];
 	struct manifest m;
-	int r = manifest_newest(v->store, descriptor->uuid, &m, &why);
+	int r = manifest_newest(v->remote, descriptor->uuid, &m, &why);
 
 	if (r == -ENOENT)
 		return why_r(r, ret_why,
@@ -154,7 +165,7 @@ static int volume_take_lease(struct volume *v, char **ret_why)
 		.break_it = v->options->break_lease,
 	};
 
-	return v->options->read_only ? 0 : lease_take(v->store, &options, &v->lease, ret_why);
+	return v->options->read_only ? 0 : lease_take(v->remote, &options, &v->lease, ret_why);
 }
 
 /* What is done with the lease in hand, or looked at without. */
@@ -164,13 +175,14 @@ static int volume_use_lease(struct volume *v, char **ret_why)
 	int r;
 
 	if (!v->lease) {
-		r = lease_read(v->store, &record);
+		r = lease_read(v->remote, &record);
 		/* One that is damaged says nothing. */
 		if (r < 0 && r != -ENOENT && r != -EBADMSG)
 			return why_r(r, ret_why, "cannot read the lease of %s: %s", v->options->source,
 			             r == -EPROTO ? strerror(-r) : store_last_error());
 		return r < 0 ? 0
-		             : lease_check_meta_id(v->store, record.meta_id, meta_identity(v->meta), ret_why);
+		             : lease_check_meta_id(v->remote, record.meta_id, meta_identity(v->meta),
+		                                   ret_why);
 	}
 	r = lease_adopt(v->lease, meta_identity(v->meta), ret_why);
 	if (r < 0)
@@ -179,16 +191,43 @@ static int volume_use_lease(struct volume *v, char **ret_why)
 	return 0;
 }
 
+/*
+ * Uploads from the journal have one object each in memory, of the common budget, of which data/ has the rest.
+ */
+static unsigned writeback_uploads(const struct options *o)
+{
+	uint64_t room = o->buffer_size / 2 / DATA_OBJECT_MAX;
+
+	return room < o->max_uploads ? (unsigned)room : o->max_uploads;
+}
+
+static int volume_open_journal(struct volume *v, char **ret_why)
+{
+	const struct options *o = v->options;
+	const struct writeback_options options = {
+		.stage = o->writeback && !o->read_only,
+		.uploads = o->read_only ? 0 : writeback_uploads(o),
+		.delay_s = o->upload_delay_s,
+		.free_space_ratio = o->free_space_ratio,
+	};
+
+	return journal_open(v->remote, v->meta, options, &v->store, ret_why);
+}
+
 static int volume_open_backup(struct volume *v, char **ret_why)
 {
-	const struct backup_options options = {.interval_s = v->options->meta_backup_s};
+	const struct backup_options options = {
+		.interval_s = v->options->meta_backup_s,
+		.objects_stored = volume_objects_stored,
+		.arg = v,
+	};
 	int r;
 
 	if (!v->lease)
 		return 0;
 	if (options.interval_s)
-		return backup_start(v->meta, v->store, v->lease, &options, &v->backup, ret_why);
-	r = backup_remove(v->store);
+		return backup_start(v->meta, v->remote, v->lease, &options, &v->backup, ret_why);
+	r = backup_remove(v->remote);
 	if (r < 0)
 		return why_r(r, ret_why, "--meta-backup=0: cannot remove the backup there is: %s",
 		             store_last_error());
@@ -270,8 +309,9 @@ static int volume_open_cache(struct volume *v, char **ret_why)
 static int volume_open_data(struct volume *v)
 {
 	const struct options *o = v->options;
+	uint64_t journal = v->store != v->remote ? writeback_uploads(o) * (uint64_t)DATA_OBJECT_MAX : 0;
 	const struct data_options options = {
-		.memory_bytes = o->buffer_size,
+		.memory_bytes = o->buffer_size - journal,
 		.uploads = o->max_uploads,
 		.downloads = o->max_downloads,
 		.read_ahead = o->read_ahead,
@@ -301,7 +341,7 @@ static int volume_open_parts(struct volume *v, char **ret_why)
 	r = volume_open_store(v, ret_why);
 	if (r < 0)
 		return r;
-	r = descriptor_read(v->store, &descriptor, ret_why);
+	r = descriptor_read(v->remote, &descriptor, ret_why);
 	if (r < 0)
 		return r;
 	r = volume_take_lease(v, ret_why);
@@ -310,6 +350,8 @@ static int volume_open_parts(struct volume *v, char **ret_why)
 	r = volume_open_meta(v, &descriptor, ret_why);
 	if (!r)
 		r = volume_use_lease(v, ret_why);
+	if (!r)
+		r = volume_open_journal(v, ret_why);
 	if (!r)
 		r = volume_open_backup(v, ret_why);
 	if (r < 0)
@@ -426,10 +468,10 @@ int volume_attach_kernel(struct volume *v, int fuse_fd, const char *pin_dir, cha
 
 int volume_sync(struct volume *v)
 {
-	int r = data_sync(v->data), q = 0;
+	int r = data_sync(v->data), q;
 
-	if (v->backup)
-		q = backup_ship(v->backup);
+	/* The shipping waits for the journal by itself. */
+	q = v->backup ? backup_ship(v->backup) : volume_objects_stored(v);
 	return r ? r : q;
 }
 
@@ -471,8 +513,8 @@ int volume_close(struct volume *v)
 	}
 	/* Last: whoever takes it next finds everything closed. */
 	lease_release(v->lease);
-	if (v->store)
-		store_close(v->store);
+	if (v->store || v->remote)
+		store_close(v->store ? v->store : v->remote);
 	removed_free(v->removed);
 	free(v->why_no_bpf);
 	free(v);

@@ -42,8 +42,10 @@ enum daemon_op {
 
 struct volume {
 	const struct options *options;
-	struct store *store;
-	struct lease *lease; /* NULL: mounted read-only */
+	struct store *remote; /* the object store */
+	struct store *store;  /* where data/ puts and finds objects: the same, or with the journal of
+	                         --writeback on top, which then owns it */
+	struct lease *lease;  /* NULL: mounted read-only */
 	struct meta *meta;
 	struct backup *backup; /* NULL: mounted read-only, or --meta-backup=0 */
 	struct cache *cache;   /* NULL: no cache */

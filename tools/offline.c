@@ -8,6 +8,7 @@
 #include "daemon/backup/manifest.h"
 #include "daemon/ctl/ctl.h"
 #include "daemon/descriptor.h"
+#include "daemon/journal.h"
 #include "daemon/lease.h"
 #include "daemon/meta/check.h"
 #include "daemon/meta/stream.h"
@@ -20,12 +21,14 @@
 #include <string.h>
 
 #define META_ROOT "/var/lib/curvefs"
+#define UPLOADS 4
 #define SILENCE_S 600 /* a store that is slow to list */
 
 struct offline_options offline_options;
 
 static struct progress bar;
-static struct lease *lease; /* of the volume that is open */
+static struct lease *lease;  /* of the volume that is open */
+static struct store *remote; /* its store, without the journal of --writeback */
 
 bool offline_is_path(const char *source)
 {
@@ -154,19 +157,28 @@ static int take_lease(struct store *store, struct meta *meta, char **ret_why)
 	return r;
 }
 
+static int objects_stored(void *arg)
+{
+	return arg ? writeback_drain(arg) : 0;
+}
+
 int offline_ship(struct store *store, struct meta *meta, char **ret_why)
 {
-	const struct backup_options options = {.interval_s = 86400};
+	const struct backup_options options = {
+		.interval_s = 86400,
+		.objects_stored = objects_stored,
+		.arg = store != remote ? store : NULL,
+	};
 	struct backup *backup = NULL;
 	struct manifest m;
-	int r = manifest_newest(store, meta_volume(meta)->uuid, &m, ret_why);
+	int r = manifest_newest(remote, meta_volume(meta)->uuid, &m, ret_why);
 
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
 		return r;
 	manifest_clear(&m);
-	r = backup_start(meta, store, lease, &options, &backup, ret_why);
+	r = backup_start(meta, remote, lease, &options, &backup, ret_why);
 	if (r < 0)
 		return r;
 	r = backup_ship(backup);
@@ -180,16 +192,20 @@ int offline_open(const char *source, enum offline_for what_for, struct store **r
 	const struct store_options options = {.endpoint_url = offline_options.endpoint_url,
 	                                      .region = offline_options.region};
 	struct meta_volume volume;
+	/* What an earlier mount left in its journal counts as stored, and goes up if anything is changed. */
+	const struct writeback_options journal = {.uploads = what_for == OFFLINE_TO_CHANGE ? UPLOADS : 0};
 	struct store *store = NULL;
 	struct meta *meta = NULL;
-	int r = store_open(source, &options, &store, ret_why);
+	int r = store_open(source, &options, &remote, ret_why);
 
 	if (r == 0)
-		r = descriptor_read(store, &volume, ret_why);
+		r = descriptor_read(remote, &volume, ret_why);
 	if (r == 0)
 		r = open_meta(source, &volume, what_for != OFFLINE_TO_CHANGE, &meta, ret_why);
 	if (r == 0 && what_for != OFFLINE_TO_LOOK)
-		r = take_lease(store, meta, ret_why);
+		r = take_lease(remote, meta, ret_why);
+	if (r == 0)
+		r = journal_open(remote, meta, journal, &store, ret_why);
 	if (r < 0) {
 		offline_close(store, meta);
 		return r;
@@ -203,6 +219,7 @@ void offline_close(struct store *store, struct meta *meta)
 {
 	meta_close(meta);
 	lease_release(TAKE_PTR(lease));
-	if (store)
-		store_close(store);
+	if (store || remote)
+		store_close(store ? store : remote);
+	remote = NULL;
 }

@@ -93,6 +93,23 @@ static void print_durability(const json_t *m)
 		               : "");
 }
 
+/* What --writeback has acknowledged and the store does not have yet. */
+static void print_writeback(const json_t *m)
+{
+	uint64_t objects = cmd_number(m, "writeback.objects"), oldest = cmd_number(m, "writeback.oldest"),
+		 now = (uint64_t)time(NULL);
+	char bytes[HUMAN_MAX], age[HUMAN_MAX];
+
+	if (!objects)
+		return;
+	printf("%s: %" PRIu64 " objects (%s) wait for their upload, the oldest for %s%s\n",
+	       cmd_string(m, "mountpoint"), objects, human_bytes(cmd_number(m, "writeback.bytes"), bytes),
+	       human_duration(now > oldest ? now - oldest : 0, age),
+	       json_is_true(json_object_get(json_object_get(m, "writeback"), "failing"))
+	               ? "; the last one failed"
+	               : "");
+}
+
 static void print(const json_t *mounts)
 {
 	struct table *t = table_new((const char *[]){"MOUNTPOINT", "SOURCE", "NAME", ">PID", "STATE", ">UP",
@@ -110,6 +127,7 @@ static void print(const json_t *mounts)
 			printf("%s: BPF is off: %s\n", cmd_string(m, "mountpoint"),
 			       cmd_string(m, "why_no_bpf"));
 		print_durability(m);
+		print_writeback(m);
 	}
 	if (json_array_size(mounts) == 0)
 		printf("no curvefs mount%s%s\n", geteuid() == 0 ? "" : " of this user in ",

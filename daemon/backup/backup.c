@@ -302,6 +302,10 @@ static int ship(struct backup *b)
 			b->sweep = sweep_later; /* all put is named */
 		}
 	}
+	if (!r && b->options.objects_stored) {
+		r = b->options.objects_stored(b->options.arg);
+		b->put_failed = r < 0;
+	}
 	if (!r)
 		r = put_manifest(&s);
 	if (!r)

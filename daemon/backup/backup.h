@@ -47,6 +47,12 @@ struct backup_options {
 	unsigned interval_s; /* > 0 */
 	uint64_t part_bytes; /* of changes in a part; 0: 4 MiB */
 	uint64_t log_bytes;  /* so much log is always less than a new checkpoint; 0: 4 MiB */
+	/**
+	 * Called before a copy counts: returns 0 when every object that was put up to now is in the store, so
+	 * that the copy names nothing else. NULL: they are, always.
+	 */
+	int (*objects_stored)(void *arg);
+	void *arg;
 };
 
 /**

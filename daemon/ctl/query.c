@@ -8,6 +8,7 @@
 #include "daemon/backup/backup.h"
 #include "daemon/ctl/command.h"
 #include "daemon/data/data.h"
+#include "daemon/journal.h"
 #include "daemon/kernel/kernel.h"
 #include "daemon/kernel/publish.h"
 #include "daemon/lease.h"
@@ -133,7 +134,7 @@ int ctl_stats(struct ctl_session *session, const json_t *request, json_t **ret, 
 	(void)request;
 	(void)ret_why;
 	kernel_get_stats(v->kernel, &k);
-	store_get_stats(v->store, &s);
+	store_get_stats(v->remote, &s);
 	data_get_stats(v->data, &d);
 	meta_get_usage(v->meta, &usage);
 
@@ -212,6 +213,24 @@ static json_t *backup_json(struct volume *v)
 	return backup;
 }
 
+static json_t *writeback_json(struct volume *v)
+{
+	json_t *writeback = json_object();
+	struct writeback_state state;
+
+	writeback_get_state(v->store, &state);
+	json_object_set_new(writeback, "on", json_boolean(v->options->writeback));
+	set_count(writeback, "objects", state.objects);
+	set_count(writeback, "bytes", state.bytes);
+	set_count(writeback, "oldest", (uint64_t)state.oldest_s);
+	set_count(writeback, "staged", state.staged);
+	set_count(writeback, "uploaded", state.uploaded);
+	set_count(writeback, "unneeded", state.unneeded);
+	set_count(writeback, "passed", state.passed);
+	json_object_set_new(writeback, "failing", json_boolean(state.failing));
+	return writeback;
+}
+
 int ctl_status(struct ctl_session *session, const json_t *request, json_t **ret, char **ret_why)
 {
 	struct volume *v = session->volume;
@@ -247,6 +266,8 @@ int ctl_status(struct ctl_session *session, const json_t *request, json_t **ret,
 		json_object_set_new(status, "lease", lease_json(v));
 	if (v->backup)
 		json_object_set_new(status, "meta_backup", backup_json(v));
+	if (v->store != v->remote)
+		json_object_set_new(status, "writeback", writeback_json(v));
 	*ret = status;
 	return 0;
 }

@@ -48,7 +48,7 @@ int data_open(struct meta *meta, struct store *store, struct cache *cache, const
 	if (hooks)
 		d->hooks = *hooks;
 	d->chunk_size = meta_volume(meta)->chunk_size;
-	d->object_size = d->chunk_size < OBJECT_MAX ? d->chunk_size : OBJECT_MAX;
+	d->object_size = d->chunk_size < DATA_OBJECT_MAX ? d->chunk_size : DATA_OBJECT_MAX;
 	pthread_mutex_init(&d->table_lock, NULL);
 	pthread_mutex_init(&d->flights_lock, NULL);
 	pthread_cond_init(&d->loaded, NULL);

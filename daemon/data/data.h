@@ -168,6 +168,7 @@ void data_get_stats(struct data *d, struct data_stats *ret);
  */
 #define DATA_OBJECT_BLOCK 65536u
 #define DATA_OBJECT_CRC 4u
+#define DATA_OBJECT_MAX (4u << 20) /* bytes of a file in an object, at most */
 
 /** Bytes in the store of an object with @p size bytes of a file. */
 static inline uint64_t data_object_bytes(uint32_t size)

@@ -33,7 +33,6 @@
 #include <sys/queue.h>
 
 #define FILE_BUCKETS 1024
-#define OBJECT_MAX (4u << 20) /* an object is at most this, or a chunk if that is smaller */
 #define FLIGHT_MAX (1u << 20) /* a read fetches at most this in one go; a warm-up, object_size */
 
 #define STREAMS 4 /* sequential readers of one inode that are told apart */

@@ -97,4 +97,7 @@ int kv_changes(struct kv *kv, uint64_t since, uint64_t until, kv_change_fn fn, v
 #define KV_IDENTITY_MAX 64
 const char *kv_identity(const struct kv *kv);
 
+/** As given to kv_open(). */
+const char *kv_directory(const struct kv *kv);
+
 #endif

@@ -642,6 +642,11 @@ const char *kv_identity(const struct kv *kv)
 	return kv->identity;
 }
 
+const char *kv_directory(const struct kv *kv)
+{
+	return kv->dir;
+}
+
 uint64_t kv_sequence(struct kv *kv)
 {
 	uint64_t sequence;

@@ -21,6 +21,11 @@ const char *meta_identity(const struct meta *m)
 	return kv_identity(m->kv);
 }
 
+const char *meta_directory(const struct meta *m)
+{
+	return kv_directory(m->kv);
+}
+
 struct copy_all {
 	kv_change_fn fn;
 	void *arg;

@@ -14,6 +14,9 @@
 uint64_t meta_sequence(struct meta *m);
 const char *meta_identity(const struct meta *m);
 
+/** Where it lies, as meta_open() was told. */
+const char *meta_directory(const struct meta *m);
+
 /** Every record of one moment, as KV_PUT; *ret_sequence: the newest change of that moment. */
 int meta_stream_all(struct meta *m, kv_change_fn fn, void *arg, uint64_t *ret_sequence);
 

@@ -5,10 +5,11 @@
 usage: crash.py [--rounds N] [--seconds S] [--seed N] [--workers N] -- DAEMON [OPTION...] MNT
 
 $VOLUME, $META and $CACHE are as the case has them; the volume is formatted.  After each kill: the metadata
-and the store are consistent (curvefs fsck), each worker's directory is as crash_model.py allows, what
-the cache has is what the store has, and curvefs gc leaves nothing that is not needed.
+and the store are consistent (curvefs fsck), so is what `curvefs restore` makes of the store alone, each worker's
+directory is as crash_model.py allows, what the cache has is what the store has, and curvefs gc leaves nothing
+that is not needed.  Every other round is with --writeback.
 """
-import argparse, hashlib, os, random, shutil, signal, subprocess, sys, time
+import argparse, hashlib, os, random, shutil, signal, subprocess, sys, time, traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import crash_model as model
@@ -25,12 +26,12 @@ class Mount:
     def mounted(self):
         return any(line.split()[1] == self.mnt for line in open('/proc/self/mounts'))
 
-    def start(self, faults=None, extra=None):
+    def start(self, faults=None, extra=None, options=()):
         """@return whether it is there; without `faults` or `extra` that is a must."""
         env = dict(os.environ, **(extra or {}))
         if faults:
             env['CURVEFS_STORE_FAULTS'] = faults
-        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self.log,
+        self.process = subprocess.Popen([*self.command[:-2], *options, *self.command[-2:]], stdin=subprocess.DEVNULL, stdout=self.log,
                                         stderr=self.log, env=env)
         while not self.mounted():
             if self.process.poll() is not None:
@@ -64,12 +65,23 @@ class Mount:
             sys.exit(f'the daemon ended with {self.process.returncode} after umount')
 
 
-def tool(*args, statuses=(0,)):
-    done = subprocess.run(['curvefs', args[0], '--meta-dir', os.environ['META'], os.environ['VOLUME'], *args[1:]],
-                          capture_output=True, text=True)
+def tool(*args, statuses=(0,), meta=None, volume=None):
+    done = subprocess.run(['curvefs', args[0], '--meta-dir', meta or os.environ['META'],
+                           volume or os.environ['VOLUME'], *args[1:]], capture_output=True, text=True)
     if done.returncode not in statuses:
         sys.exit(f'curvefs {args[0]}: status {done.returncode}: {done.stdout}{done.stderr}')
     return done.stdout
+
+
+def check_copy(case):
+    """The machine is lost as well: what the copy of the metadata names is in the store."""
+    store, meta = os.path.join(case, 'lost-store'), os.path.join(case, 'lost-meta')
+    shutil.copytree(os.environ['VOLUME'].removeprefix('file://'), store)
+    os.mkdir(meta, 0o700)
+    tool('restore', '--break-lease', meta=meta, volume=f'file://{store}')
+    tool('fsck', meta=meta, volume=f'file://{store}')
+    shutil.rmtree(store)
+    shutil.rmtree(meta)
 
 
 def digest(mnt):
@@ -89,6 +101,8 @@ def work(dirs, logs, trees, seed):
             status = 1
             try:
                 status = 0 if model.Worker(root, log, f'{seed}.{n}', tree).run(10 ** 6) else 1
+            except BaseException:
+                traceback.print_exc()
             finally:
                 os._exit(status)
         pids.append(pid)
@@ -98,7 +112,9 @@ def work(dirs, logs, trees, seed):
 def one_round(mount, rng, args, dirs, logs, number):
     faults = rng.choice(FAULTS).format(n=rng.randrange(200)) if rng.random() < 0.4 else None
     seed = f'{args.seed}.{number}'
-    if mount.start(faults):
+    options = ['--writeback', *rng.choice([[], [], ['--upload-delay=3600']])] if number % 2 else []
+    sync = None
+    if mount.start(faults, options=options):
         alive = True
         try:
             trees = [model.Tree.load(d) for d in dirs]
@@ -106,6 +122,9 @@ def one_round(mount, rng, args, dirs, logs, number):
             alive = False
         if alive:
             pids = work(dirs, logs, trees, seed)
+            if rng.random() < 0.5:
+                sync = subprocess.Popen(['curvefs', 'sync', mount.mnt], stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
             until = time.monotonic() + (5 if faults else rng.random() ** 2 * args.longest)
             while time.monotonic() < until and mount.process.poll() is None:
                 time.sleep(0.002)
@@ -118,6 +137,9 @@ def one_round(mount, rng, args, dirs, logs, number):
         alive = False
     mount.clear()
     tool('fsck')
+    if sync:
+        sync.wait(60)
+        check_copy(os.environ['CASE_DIR'])
     mount.start()
     try:
         for d, log, tree in zip(dirs, logs, trees if alive else []):

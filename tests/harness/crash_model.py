@@ -299,7 +299,9 @@ class Worker:
             if kind != 'fsync':
                 data = content(op[3], op[4])
                 done = os.pwrite(fd, data, op[2])
-                assert done == len(data)
+                if done < len(data):
+                    os.fsync(fd)        # the daemon is gone, or it is no excuse
+                    raise AssertionError(f'pwrite of {len(data)} bytes wrote {done}')
             if kind != 'staged':
                 os.fsync(fd)
         elif kind == 'truncate':

@@ -16,6 +16,7 @@
 
 #include "common/cleanup.h"
 #include "daemon/store/store.h"
+#include "daemon/store/writeback.h"
 #include "tests/harness/s3d_child.h"
 #include "tests/harness/tempdir.h"
 
@@ -512,6 +513,31 @@ static int open_faultless(void **state)
 	return r;
 }
 
+/* Uploads at once, or as late as can be. */
+static int open_journal(unsigned delay_s)
+{
+	struct writeback_options options = {.prefix = "", .stage = true, .uploads = 2, .delay_s = delay_s};
+	_cleanup_free_ char *dir = NULL, *why = NULL;
+	int r = open_file(NULL);
+
+	if (r < 0 || asprintf(&dir, "%s/journal", directory) < 0)
+		return -1;
+	options.dir = dir;
+	return writeback_open(store, &options, &store, &why);
+}
+
+static int open_busy_writeback(void **state)
+{
+	(void)state;
+	return open_journal(0);
+}
+
+static int open_lazy_writeback(void **state)
+{
+	(void)state;
+	return open_journal(3600);
+}
+
 static int close_file(void **state)
 {
 	(void)state;
@@ -662,6 +688,8 @@ int main(void)
 	int failed = run("file", open_file, close_file, NULL);
 
 	failed += run("fault", open_faultless, close_file, NULL);
+	failed += run("writeback", open_busy_writeback, close_file, NULL);
+	failed += run("writeback with a delay", open_lazy_writeback, close_file, NULL);
 	failed += run("s3", open_s3, close_s3, NULL);
 	failed += run("s3 with a prefix", open_s3_below_a_prefix, close_s3, NULL);
 	failed += run("old s3", open_old_s3, close_s3, old);
