@@ -13,10 +13,12 @@
 
 enum { FSCK_CLEAN = 0, FSCK_REPAIRED = 1, FSCK_LEFT = 4, FSCK_FAILED = 8 };
 
-static bool opt_repair, opt_json;
+static bool opt_repair, opt_read_data, opt_json;
 
 static const struct arg args[] = {
 	{"repair", 0, ARG_FLAG, &opt_repair, NULL, "put right what can be, without inventing data", 0, 0},
+	{"read-data", 0, ARG_FLAG, &opt_read_data, NULL,
+         "read all objects too, and compare them with their checksums", 0, 0},
 	OFFLINE_ARGS,
 	{"json", 0, ARG_FLAG, &opt_json, NULL, "print the result as JSON", 0, 0},
 	{0},
@@ -24,13 +26,14 @@ static const struct arg args[] = {
 
 static int check(const char *source, json_t **ret, char **ret_why)
 {
-	const struct fsck_options options = {.repair = opt_repair};
+	const struct fsck_options options = {.repair = opt_repair, .read_data = opt_read_data};
 	struct store *store = NULL;
 	struct meta *meta = NULL;
 	int r;
 
 	if (offline_is_path(source))
-		return offline_ask(source, json_pack("{s:s}", "cmd", "fsck"), ret, ret_why);
+		return offline_ask(source, json_pack("{s:s,s:b}", "cmd", "fsck", "read_data", opt_read_data),
+		                   ret, ret_why);
 	r = offline_open(source, opt_repair ? OFFLINE_TO_REPAIR : OFFLINE_TO_LOOK, &store, &meta, ret_why);
 	if (r == 0)
 		r = fsck_report(meta, store, &options, offline_progress, NULL, ret);
@@ -70,8 +73,12 @@ static void print(const char *source, const json_t *j)
 		printf("%" PRIu64 " problems, %s", problems, left ? "" : "repaired");
 	if (opt_repair && left)
 		printf("%" PRIu64 " left", left);
-	printf("; %" PRIu64 " objects in use, %s\n", cmd_number(j, "objects"),
+	printf("; %" PRIu64 " objects in use, %s", cmd_number(j, "objects"),
 	       human_bytes(cmd_number(j, "bytes"), bytes));
+	if (opt_read_data)
+		printf("; %" PRIu64 " of them read and good, %s", cmd_number(j, "read_objects"),
+		       human_bytes(cmd_number(j, "read_bytes"), bytes));
+	putchar('\n');
 }
 
 static int run(int count, char **operands)

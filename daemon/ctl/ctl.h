@@ -26,7 +26,8 @@
  *   paths   {"inos": [N...]} -> {"paths": {"N": "a/b", ...}} (unknown ones are left out)
  *   status  -> mount.json and the state of the parts
  *   sync    -> {} when everything written is in the object store and committed, and the metadata copied there
- *   fsck    -> what fsck_report() says (fsck/report.h); progress {"phase","done","total"}
+ *   fsck    {"read_data": bool (false)} -> what fsck_report() says (fsck/report.h);
+ *           progress {"phase","done","total"}
  *   gc      {"dry_run": bool, "min_age": seconds} -> what gc_report() says; progress as fsck
  */
 

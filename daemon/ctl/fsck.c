@@ -46,10 +46,12 @@ static int answer(int r, char **ret_why)
 
 int ctl_fsck(struct ctl_session *session, const json_t *request, json_t **ret, char **ret_why)
 {
-	const struct fsck_options options = {.mounted = true};
+	const json_t *read_data = json_object_get(request, "read_data");
+	const struct fsck_options options = {.mounted = true, .read_data = json_is_true(read_data)};
 	struct call call = {.session = session};
 
-	(void)request;
+	if (read_data && !json_is_boolean(read_data))
+		return ctl_bad_request(ret_why, "\"read_data\" is true or false");
 	return answer(fsck_report(session->volume->meta, session->volume->store, &options, send_progress,
 	                          &call, ret),
 	              ret_why);

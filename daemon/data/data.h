@@ -178,6 +178,13 @@ static inline uint64_t data_object_bytes(uint32_t size)
 	return size + blocks * DATA_OBJECT_CRC;
 }
 
+/**
+ * Read the whole object, in pieces of 1 MiB, and compare each block with its checksum; twice, where it does
+ * not fit. @return 0; -EBADMSG: not from byte *ret_at of the object in the store on; -ENODATA: it is too
+ * short; or what store_get() says.
+ */
+int data_object_verify(struct store *store, uint64_t object, uint32_t size, uint64_t *ret_at);
+
 /** Store key of an object, as "data/<..>/<..>/<id>_<size>". */
 #define DATA_KEY_MAX 64
 void data_object_key(uint64_t object, uint32_t size, char ret[DATA_KEY_MAX]);

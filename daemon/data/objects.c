@@ -232,6 +232,53 @@ int object_get(struct data *d, uint64_t object, uint32_t size, uint32_t offset, 
 	return r == -ENOENT ? r : store_error(r);
 }
 
+/* The blocks of @piece, which begins with block @first. @return the first that does not fit, or UINT64_MAX.
+ */
+static uint64_t verify_blocks(const char *piece, uint64_t object, uint32_t size, uint64_t first,
+                              uint64_t count)
+{
+	for (uint64_t block = first; block < first + count; block++) {
+		uint32_t length = block_length(size, block), crc;
+
+		memcpy(&crc, piece + length, sizeof(crc));
+		if (~crc_add(crc_begin(object, block), piece, length) != le32toh(crc))
+			return block;
+		piece += length + DATA_OBJECT_CRC;
+	}
+	return UINT64_MAX;
+}
+
+int data_object_verify(struct store *store, uint64_t object, uint32_t size, uint64_t *ret_at)
+{
+	enum { BLOCKS = 16 };
+	const uint64_t stride = DATA_OBJECT_BLOCK + DATA_OBJECT_CRC, end = data_object_bytes(size);
+	_cleanup_free_ char *piece = malloc(BLOCKS * stride);
+	char key[DATA_KEY_MAX];
+
+	if (!piece)
+		return -ENOMEM;
+	data_object_key(object, size, key);
+	for (uint64_t at = 0; at < end; at += BLOCKS * stride) {
+		uint64_t length = end - at < BLOCKS * stride ? end - at : BLOCKS * stride;
+		uint64_t bad = UINT64_MAX;
+
+		for (int try = 0; try < 2; try++) {
+			int r = store_get(store, key, at, length, piece);
+
+			if (r < 0)
+				return r;
+			bad = verify_blocks(piece, object, size, at / stride, (length + stride - 1) / stride);
+			if (bad == UINT64_MAX)
+				break;
+		}
+		if (bad != UINT64_MAX) {
+			*ret_at = bad * stride;
+			return -EBADMSG;
+		}
+	}
+	return 0;
+}
+
 int object_delete(struct data *d, uint64_t object, uint32_t size)
 {
 	char key[DATA_KEY_MAX];

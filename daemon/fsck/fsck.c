@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #define PATHS_MAX 32 /* looked up for messages: each takes a walk through all names */
+#define FILES_MAX 8  /* named of those that share an object */
 
 /* ---- the store ---- */
 
@@ -95,22 +96,56 @@ static bool meta_progress(uint64_t records, void *arg)
 	return fsck_progress(f->hooks, "checking the metadata", records, 0);
 }
 
+static void print_file(struct fsck *f, uint64_t ino, FILE *out)
+{
+	_cleanup_free_ char *path = NULL, *text = NULL;
+
+	if (f->paths_left && f->paths_left-- && meta_find_path(f->meta, ino, &path) == 0)
+		text = text_escape(path);
+	fprintf(out, " of file %" PRIu64, ino);
+	if (text)
+		fprintf(out, " (%s)", text);
+}
+
+/* The files that have @o: the one that is known, and those that share it. */
+static void print_files(struct fsck *f, const struct meta_object *o, FILE *out)
+{
+	uint64_t inos[FILES_MAX];
+	size_t count = 0;
+
+	print_file(f, o->ino, out);
+	if (o->refs > 1 && f->paths_left)
+		meta_find_files(f->meta, o->object, inos, ARRAY_SIZE(inos), &count);
+	for (size_t i = 0; i < count; i++) {
+		if (inos[i] == o->ino)
+			continue;
+		fputs(" and", out);
+		print_file(f, inos[i], out);
+	}
+	if (count == ARRAY_SIZE(inos))
+		fputs(" and perhaps more", out);
+}
+
 /* What an object held is lost, and no repair brings it back. */
 __attribute__((format(printf, 3, 4))) static void object_problem(struct fsck *f, const struct meta_object *o,
                                                                  const char *fmt, ...)
 {
-	_cleanup_free_ char *path = NULL, *text = NULL;
-	char what[256], line[4096];
+	_cleanup_free_ char *line = NULL;
+	size_t size;
+	FILE *out = open_memstream(&line, &size);
 	va_list ap;
 
-	va_start(ap, fmt);
-	vsnprintf(what, sizeof(what), fmt, ap);
-	va_end(ap);
-	if (f->paths_left && f->paths_left-- && meta_find_path(f->meta, o->ino, &path) == 0)
-		text = text_escape(path);
-	snprintf(line, sizeof(line), "object %" PRIu64 " of file %" PRIu64 "%s%s%s %s", o->object, o->ino,
-	         text ? " (" : "", text ? text : "", text ? ")" : "", what);
 	f->lost++;
+	if (!out)
+		return;
+	fprintf(out, "object %" PRIu64, o->object);
+	print_files(f, o, out);
+	fputc(' ', out);
+	va_start(ap, fmt);
+	vfprintf(out, fmt, ap);
+	va_end(ap);
+	if (fclose(out) != 0)
+		return;
 	meta_problem(line, f);
 	if (f->options->repair)
 		meta_left(line, f);
@@ -124,7 +159,7 @@ static struct stored *find_stored(const struct stored_list *stored, uint64_t obj
 }
 
 /* The list is older than the metadata that was looked at: ask again for what it has not. */
-static int check_missing(struct fsck *f, const struct meta_object *o)
+static int check_missing(struct fsck *f, struct meta_object *o)
 {
 	char key[DATA_KEY_MAX];
 	uint64_t length;
@@ -134,7 +169,8 @@ static int check_missing(struct fsck *f, const struct meta_object *o)
 	r = store_head(f->store, key, &length);
 	if (r < 0 && r != -ENOENT)
 		return r;
-	if (r == 0 && length != data_object_bytes(o->size))
+	o->seen = r < 0 || length != data_object_bytes(o->size);
+	if (r == 0 && o->seen)
 		object_problem(f, o, "has %" PRIu64 " bytes instead of %" PRIu64, length,
 		               data_object_bytes(o->size));
 	return r == -ENOENT ? 1 : 0;
@@ -163,7 +199,60 @@ static int report_missing(struct fsck *f, const struct meta_objects *missing)
 	return r;
 }
 
-static int check_objects(struct fsck *f, const struct meta_objects *objects, const struct stored_list *stored)
+/* Those that were read. */
+struct read_call {
+	struct fsck *f;
+	struct meta_objects *missing;
+};
+
+static void read_bad(const struct meta_object *o, int error, uint64_t at, const char *why, void *arg)
+{
+	struct read_call *call = arg;
+	char key[DATA_KEY_MAX];
+
+	data_object_key(o->object, o->size, key);
+	if (error == -ENOENT)
+		call->missing->list[call->missing->count++] = *o;
+	else if (error == -EBADMSG)
+		object_problem(call->f, o,
+		               "is damaged: %s does not fit its checksum from byte %" PRIu64 " on", key, at);
+	else if (error == -ENODATA)
+		object_problem(call->f, o, "is damaged: %s ends early", key);
+	else
+		object_problem(call->f, o, "cannot be read: %s", why);
+}
+
+static bool read_progress(uint64_t done, uint64_t total, void *arg)
+{
+	struct read_call *call = arg;
+
+	return fsck_progress(call->f->hooks, "reading the data", done, total);
+}
+
+static int read_objects(struct fsck *f, const struct meta_objects *objects, struct meta_objects *missing)
+{
+	struct read_call call = {.f = f, .missing = missing};
+	const struct fsck_read_hooks hooks = {.bad = read_bad, .progress = read_progress, .arg = &call};
+
+	return fsck_read(f->store, objects, &hooks, &f->result.read_objects, &f->result.read_bytes);
+}
+
+/* Is it there, with all its bytes? Else it is marked as seen. @return 1: it is not there. */
+static int check_object(struct fsck *f, struct meta_object *o, const struct stored_list *stored)
+{
+	const struct stored *s = find_stored(stored, o->object);
+
+	if (!s || s->size != o->size)
+		return check_missing(f, o);
+	if (s->length != data_object_bytes(o->size)) {
+		o->seen = true;
+		object_problem(f, o, "has %" PRIu64 " bytes instead of %" PRIu64, s->length,
+		               data_object_bytes(o->size));
+	}
+	return 0;
+}
+
+static int check_objects(struct fsck *f, struct meta_objects *objects, const struct stored_list *stored)
 {
 	struct meta_objects missing = {};
 	int r = 0;
@@ -172,24 +261,22 @@ static int check_objects(struct fsck *f, const struct meta_objects *objects, con
 	if (!missing.list)
 		return -ENOMEM;
 	for (size_t i = 0; r >= 0 && i < objects->count; i++) {
-		const struct meta_object *o = &objects->list[i];
-		const struct stored *s = find_stored(stored, o->object);
+		struct meta_object *o = &objects->list[i];
 
+		o->seen = false;
 		if (!o->refs)
 			continue;
 		f->result.objects++;
 		f->result.bytes += o->size;
-		if (i % 4096 == 0 && !fsck_progress(f->hooks, "checking the store", i, objects->count)) {
+		if (i % 4096 == 0 && !fsck_progress(f->hooks, "checking the store", i, objects->count))
 			r = -ECANCELED;
-		} else if (!s || s->size != o->size) {
-			r = check_missing(f, o);
-			if (r > 0)
-				missing.list[missing.count++] = *o;
-		} else if (s->length != data_object_bytes(o->size)) {
-			object_problem(f, o, "has %" PRIu64 " bytes instead of %" PRIu64, s->length,
-			               data_object_bytes(o->size));
-		}
+		else
+			r = check_object(f, o, stored);
+		if (r > 0)
+			missing.list[missing.count++] = *o;
 	}
+	if (r >= 0 && f->options->read_data)
+		r = read_objects(f, objects, &missing);
 	if (r >= 0)
 		r = report_missing(f, &missing);
 	free(missing.list);

@@ -20,6 +20,7 @@ struct store;
 
 struct fsck_options {
 	bool mounted;
+	bool read_data;    /* fsck: every object, and compare it with its checksums */
 	bool repair;       /* fsck; the metadata was opened by meta_open_to_repair() */
 	bool dry_run;      /* gc */
 	int64_t min_age_s; /* gc: younger objects stay */
@@ -38,6 +39,7 @@ struct fsck_hooks {
 struct fsck_result {
 	uint64_t problems, left;               /* left: without repair, all */
 	uint64_t objects, bytes;               /* that the metadata names */
+	uint64_t read_objects, read_bytes;     /* of them read, and good */
 	uint64_t unused_objects, unused_bytes; /* in the store, and named by nothing: for gc */
 };
 

@@ -54,6 +54,12 @@ int fsck_report(struct meta *meta, struct store *store, const struct fsck_option
 		              "unused_bytes", (json_int_t)result.unused_bytes);
 		r = j ? 0 : -ENOMEM;
 	}
+	if (r == 0 && options->read_data &&
+	    (json_object_set_new(j, "read_objects", json_integer((json_int_t)result.read_objects)) < 0 ||
+	     json_object_set_new(j, "read_bytes", json_integer((json_int_t)result.read_bytes)) < 0)) {
+		json_decref(j);
+		r = -ENOMEM;
+	}
 	json_decref(report.problems);
 	json_decref(report.left);
 	if (r == 0)

@@ -13,7 +13,8 @@ typedef bool (*fsck_progress_fn)(const char *phase, uint64_t done, uint64_t tota
 
 /**
  * {"problems": [sentence...], "problem_count", "left": [...], "left_count", "objects", "bytes",
- * "unused_objects", "unused_bytes"}; of very many problems the first, all are counted. A new reference.
+ * "unused_objects", "unused_bytes"}, with read_data also "read_objects", "read_bytes"; of very many problems
+ * the first, all are counted. A new reference.
  */
 int fsck_report(struct meta *meta, struct store *store, const struct fsck_options *options,
                 fsck_progress_fn progress, void *arg, json_t **ret);

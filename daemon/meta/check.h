@@ -76,4 +76,7 @@ struct meta_object *meta_find_object(const struct meta_objects *objects, uint64_
 /** "dir/name" of an inode, one of several perhaps; looks through all names. -ENOENT. Free *ret. */
 int meta_find_path(struct meta *m, uint64_t ino, char **ret);
 
+/** The inodes that have @p object, the first @p max of them in order; looks through all files. */
+int meta_find_files(struct meta *m, uint64_t object, uint64_t *ret_inos, size_t max, size_t *ret_count);
+
 #endif

@@ -75,6 +75,33 @@ umount_volume
 mv saved "$object"
 fsck 0
 
+# Damage that only reading finds: a bit in it, and in an object that files share.
+small=$(find volume/data -type f -size 1)
+mount_volume
+cp "$MNT/dir/small" "$MNT/shared" # without moving data
+echo other >"$MNT/other"
+umount_volume
+fsck 0 --read-data
+says 'clean; 3 objects in use, 1.3 MiB; 3 of them read and good, 1.3 MiB'
+flip_middle "$object" "$small"
+fsck 0
+fsck 4 --read-data
+says "(dir/file) is damaged: ${object#volume/} does not fit its checksum from byte 655400 on"
+grep -q "of file [0-9]* (.*) and of file [0-9]* (shared) is damaged: ${small#volume/} does not fit" fsck.out
+says "${small#volume/} does not fit its checksum from byte 0 on"
+says '2 problems; 3 objects in use, 1.3 MiB; 1 of them read and good'
+fsck 4 --read-data --repair
+says '2 left'
+mount_volume
+assert_fails test "$(curvefs fsck --read-data --json "$MNT" >fsck.json; echo $?)" = 0
+assert_eq "$(json fsck.json left_count),$(json fsck.json objects),$(json fsck.json read_objects)" 2,3,1
+umount_volume
+flip_middle "$object" "$small"
+fsck 0 --read-data
+# A store that fails is no damage: it could not be checked.
+CURVEFS_STORE_FAULTS='get:error=EIO,key=data/' fsck 4 --read-data
+says 'cannot be read'
+
 # What nothing names is no error.
 mkdir -p volume/data/ff/ff
 cp "$object" volume/data/ff/ff/000000000000ffff_1310720

@@ -132,6 +132,31 @@ static void a_short_or_swapped_object_is_an_error(void **state)
 	one_free(&b);
 }
 
+static void a_damaged_place_is_found_by_reading_everything(void **state)
+{
+	const uint64_t stride = DATA_OBJECT_BLOCK + DATA_OBJECT_CRC;
+	struct fixture *f = *state;
+	struct one one;
+	uint64_t at = 0, object;
+	uint32_t size;
+
+	one_make(f, &one, "f", MIB - 7);
+	assert_int_equal(data_object_of_key(one.key, &object, &size), 0);
+	assert_int_equal(data_object_verify(f->store, object, size, &at), 0);
+	for (size_t place = 0; place < one.size; place += one.size / 9) {
+		one.bytes[place] ^= 1;
+		assert_int_equal(store_put(f->store, one.key, one.bytes, one.size), 0);
+		assert_int_equal(data_object_verify(f->store, object, size, &at), -EBADMSG);
+		assert_int_equal(at, place / stride * stride);
+		one.bytes[place] ^= 1;
+	}
+	assert_int_equal(store_put(f->store, one.key, one.bytes, one.size - 1), 0);
+	assert_int_equal(data_object_verify(f->store, object, size, &at), -ENODATA);
+	assert_int_equal(data_object_verify(f->store, object + 1, size, &at), -ENOENT);
+	assert_int_equal(store_put(f->store, one.key, one.bytes, one.size), 0);
+	one_free(&one);
+}
+
 static int setup_faults(void **state)
 {
 	struct fixture *f = fixture_new(NONE);
@@ -186,6 +211,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_whole_block_is_read_next_to_a_damaged_one, setup_none,
 	                                        teardown),
 		cmocka_unit_test_setup_teardown(a_short_or_swapped_object_is_an_error, setup_none, teardown),
+		cmocka_unit_test_setup_teardown(a_damaged_place_is_found_by_reading_everything, setup_none,
+	                                        teardown),
 		cmocka_unit_test_setup_teardown(a_bit_that_fell_over_on_the_way_is_fetched_again,
 	                                        setup_faults, teardown),
 		cmocka_unit_test(a_key_leads_back_to_its_object),
