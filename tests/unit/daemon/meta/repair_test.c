@@ -1,50 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fixture.h"
-
-#include "daemon/meta/internal.h"
-#include "daemon/meta/slices.h"
-
-/* A volume with one of everything, and what a test breaks of it. */
-struct scene {
-	uint64_t dir, sub, file, link, orphan, object;
-};
-
-static struct scene make_scene(struct fixture *f)
-{
-	struct meta_attr attr;
-	struct scene s;
-
-	s.dir = make_dir(f, 1, "dir");
-	s.sub = make_dir(f, s.dir, "sub");
-	make_file(f, s.sub, "deep");
-	s.file = make_file(f, s.dir, "file");
-	s.orphan = make_file(f, 1, "orphan");
-	s.object = write_slice(f, s.file, 0, 0, 1000);
-	write_slice(f, s.file, 1, 0, 1000);
-	assert_int_equal(meta_link(f->m, s.file, 1, "hard", NULL, NULL), 0);
-	assert_int_equal(meta_setxattr(f->m, s.file, "user.a", "x", 1, 0, NULL), 0);
-	assert_int_equal(meta_create(f->m, 1, "soft", &fixture_cred, S_IFLNK, 0, "target", &attr, NULL), 0);
-	s.link = attr.ino;
-	assert_int_equal(meta_unlink(f->m, 1, "orphan", NULL, NULL), 0);
-	return s;
-}
-
-struct damage {
-	struct meta_key key;
-	const void *value; /* NULL: take the record away */
-	size_t size;
-};
-
-static int do_damage(struct meta_txn *t, void *arg)
-{
-	struct damage *d = arg;
-
-	return d->value ? txn_put(t, d->key, d->value, d->size) : txn_delete(t, d->key);
-}
+#include "tests/unit/daemon/meta/scene.h"
 
 static void damage(struct fixture *f, struct meta_key key, const void *value, size_t size)
 {
-	struct damage d = {key, value, size};
+	struct damage d = {.key = key, .value = value, .size = size};
 
 	assert_int_equal(meta_run(f->m, true, do_damage, &d), 0);
 }
@@ -367,6 +326,28 @@ static void a_path_is_found(void **state)
 	assert_int_equal(meta_find_path(f->m, s.orphan, &path), -ENOENT);
 }
 
+static void the_files_of_an_object_are_found(void **state)
+{
+	struct fixture *f = *state;
+	struct scene s = make_scene(f);
+	uint64_t copies[3], inos[4], copied;
+	struct meta_attr attr;
+	size_t count;
+
+	for (size_t i = 0; i < ARRAY_SIZE(copies); i++) {
+		copies[i] = make_file(f, 1, (const char *const[]){"a", "b", "c"}[i]);
+		assert_int_equal(meta_copy_range(f->m, s.file, 0, copies[i], 0, 1000, &copied, &attr), 0);
+	}
+	assert_int_equal(meta_find_files(f->m, s.object, inos, 4, &count), 0);
+	assert_int_equal(count, 4);
+	assert_int_equal(inos[0], s.file);
+	assert_memory_equal(&inos[1], copies, sizeof(copies));
+	assert_int_equal(meta_find_files(f->m, s.object, inos, 2, &count), 0);
+	assert_int_equal(count, 2);
+	assert_int_equal(meta_find_files(f->m, s.object + 1000, inos, 4, &count), 0);
+	assert_int_equal(count, 0);
+}
+
 /* Whatever record is lost or rubbish: what can be repaired is, and nothing crashes. */
 struct record {
 	struct meta_key key;
@@ -445,6 +426,7 @@ int main(void)
 		META_TEST(references_are_counted_again),
 		META_TEST(numbers_of_objects_in_the_store_are_taken),
 		META_TEST(a_path_is_found),
+		META_TEST(the_files_of_an_object_are_found),
 		T(any_record_may_be_lost),
 	};
 
