@@ -123,6 +123,9 @@ def main():
     print(f'seed {args.seed}, {len(numbers)} of {total} {args.what}', flush=True)
     for n in numbers:
         One(args, case, args.command, n, errno.EIO if n % 2 else errno.ENOSPC).run()
+    reset(case)
+    for name in ('volume', 'meta', 'cache'):
+        shutil.rmtree(os.path.join(case, name + '.fresh'))
     said = f'{len(numbers)} of {total} {args.what} failed one by one'
     print(said)
     if 'CRASH_LOG' in os.environ:

@@ -4,6 +4,8 @@
 # ROUNDS: how many of them, or all if that is more.
 [ -z "${CURVEFS_VM:-}" ] || skip "BPF makes no difference to it"
 fresh_volume
-export VOLUME META CACHE CASE_DIR SAMPLE=${ROUNDS:-3}
-python3 "$CURVEFS_TOP/tests/harness/fail_each.py" calls -- \
-	curvefs-fuse -f --bpf-cache="$BPF" --meta-dir "$META" --cache-dir "$CACHE" "$VOLUME" "$MNT"
+export VOLUME META CACHE CASE_DIR SAMPLE=${ROUNDS:-2}
+for writeback in "" --writeback; do
+	python3 "$CURVEFS_TOP/tests/harness/fail_each.py" calls -- \
+		curvefs-fuse -f --bpf-cache="$BPF" --meta-dir "$META" --cache-dir "$CACHE" $writeback "$VOLUME" "$MNT"
+done
