@@ -27,6 +27,11 @@ struct meta_crowded {
 	uint64_t ino, chunk;
 };
 
+/* Of a directory: there is no entry below `position`, and never will be, as new ones get larger positions. */
+struct meta_first {
+	uint64_t ino, position;
+};
+
 struct meta {
 	struct kv *kv;
 	struct meta_volume volume;
@@ -47,6 +52,11 @@ struct meta {
 	pthread_mutex_t crowded_lock;
 	struct meta_crowded crowded[64];
 	size_t crowded_count;
+
+	/* Where reading of a directory begins: a queue, whose first names are taken away all the time, would
+	 * else be read across all that were there before. By ino; protected by firsts_lock. */
+	pthread_mutex_t firsts_lock;
+	struct meta_first firsts[256];
 
 	meta_guard_fn guard; /* NULL: none */
 	void *guard_arg;

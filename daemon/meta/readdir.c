@@ -8,6 +8,7 @@
 
 #include <errno.h>
 
+#include "common/cleanup.h"
 #include "common/log.h"
 
 struct readdir_op {
@@ -16,9 +17,37 @@ struct readdir_op {
 	bool with_attr;
 	meta_dirent_fn fn;
 	void *arg;
-	int stopped;  /* result: what fn returned */
-	uint64_t end; /* result of meta_readdir_end() */
+	int stopped;    /* result: what fn returned */
+	uint64_t end;   /* result of meta_readdir_end() */
+	uint64_t first; /* result: position of the first entry found, or of the next new one; 0: not known */
 };
+
+/* ---- where a directory begins ---- */
+
+static struct meta_first *first_place(struct meta *m, uint64_t ino)
+{
+	return &m->firsts[ino % ARRAY_SIZE(m->firsts)];
+}
+
+static uint64_t known_first(struct meta *m, uint64_t ino)
+{
+	const struct meta_first *place = first_place(m, ino);
+
+	SCOPED_LOCK(&m->firsts_lock);
+	return place->ino == ino ? place->position : 0;
+}
+
+static void note_first(struct meta *m, uint64_t ino, uint64_t position)
+{
+	struct meta_first *place = first_place(m, ino);
+
+	SCOPED_LOCK(&m->firsts_lock);
+	/* Who read an older snapshot may be later. */
+	if (place->ino != ino || place->position < position)
+		*place = (struct meta_first){ino, position};
+}
+
+/* ---- reading ---- */
 
 static int dirent(struct kv_slice key, struct kv_slice value, void *arg)
 {
@@ -34,6 +63,8 @@ static int dirent(struct kv_slice key, struct kv_slice value, void *arg)
 		r = meta_decode_dentry_at(value, &d);
 	if (r)
 		return r;
+	if (!op->first)
+		op->first = entry.next;
 	if (op->with_attr) {
 		r = txn_get_inode(op->t, d.ino, false, &inode);
 		if (r < 0)
@@ -57,16 +88,23 @@ static int check_dir(struct meta_txn *t, uint64_t ino, struct inode *ret)
 static int read_dir(struct meta_txn *t, void *arg)
 {
 	struct readdir_op *op = arg;
-	struct meta_key prefix = meta_key_number('R', op->ino);
-	struct meta_key first = meta_key_pair('R', op->ino, op->from + 1);
+	struct meta_key prefix = meta_key_number('R', op->ino), first;
+	uint64_t known = known_first(t->m, op->ino), start = op->from + 1;
 	struct inode dir;
 	int r;
 
 	op->t = t;
+	op->first = 0;
 	r = check_dir(t, op->ino, &dir);
 	if (r < 0 || op->from >= INT64_MAX)
 		return r;
-	return kv_scan(t->kv, meta_key_slice(&prefix), meta_key_slice(&first), dirent, op);
+	first = meta_key_pair('R', op->ino, start < known ? known : start);
+	r = kv_scan(t->kv, meta_key_slice(&prefix), meta_key_slice(&first), dirent, op);
+	if (!r && !op->first)
+		op->first = dir.next_position;
+	if (start > known && op->from)
+		op->first = 0; /* what lies before was not looked at */
+	return r;
 }
 
 int meta_readdir(struct meta *m, uint64_t ino, uint64_t from, bool with_attr, meta_dirent_fn fn, void *arg)
@@ -74,6 +112,8 @@ int meta_readdir(struct meta *m, uint64_t ino, uint64_t from, bool with_attr, me
 	struct readdir_op op = {.ino = ino, .from = from, .with_attr = with_attr, .fn = fn, .arg = arg};
 	int r = meta_run_read(m, read_dir, &op);
 
+	if (r >= 0 && op.first)
+		note_first(m, ino, op.first);
 	return r < 0 ? r : op.stopped < 0 ? op.stopped : 0;
 }
 

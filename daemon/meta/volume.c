@@ -209,6 +209,7 @@ static int open_with(const char *dir, int (*load_it)(struct meta *m), struct met
 		return fail(ret_why, -ENOMEM, dir, strerror(ENOMEM));
 	pthread_mutex_init(&m->id_lock, NULL);
 	pthread_mutex_init(&m->crowded_lock, NULL);
+	pthread_mutex_init(&m->firsts_lock, NULL);
 	r = kv_open(dir, false, &m->kv, ret_why);
 	if (r < 0) {
 		meta_close(m);
@@ -246,6 +247,7 @@ void meta_close(struct meta *m)
 	if (m->kv && kv_sync(m->kv) < 0)
 		log_debug("metadata: closed without a sync; a power failure may take the last changes");
 	kv_close(m->kv);
+	pthread_mutex_destroy(&m->firsts_lock);
 	pthread_mutex_destroy(&m->crowded_lock);
 	pthread_mutex_destroy(&m->id_lock);
 	free(m);

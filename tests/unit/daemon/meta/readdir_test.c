@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
 
+#include <linux/fs.h>
+#include <rocksdb/c.h>
+
 struct reading {
 	struct fixture *f;
 	char names[64][META_NAME_MAX + 1];
@@ -167,6 +170,82 @@ static void the_end_is_behind_every_name_and_before_new_ones(void **state)
 	assert_true(r.next[1] >= end);
 }
 
+/* Of what was deleted; the reading is this thread's. */
+static uint64_t walked_across(struct fixture *f, uint64_t ino)
+{
+	rocksdb_perfcontext_t *context = rocksdb_perfcontext_create();
+	uint64_t count;
+
+	rocksdb_set_perf_level(rocksdb_enable_count);
+	rocksdb_perfcontext_reset(context);
+	read_some(f, ino, 0, 1, false);
+	count = rocksdb_perfcontext_metric(context, rocksdb_internal_delete_skipped_count);
+	rocksdb_set_perf_level(rocksdb_disable);
+	rocksdb_perfcontext_destroy(context);
+	return count;
+}
+
+static void names_that_went_are_walked_across_once(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t dir = make_dir(f, 1, "queue");
+	char name[16];
+
+	for (int i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		make_file(f, dir, name);
+	}
+	assert_int_equal(walked_across(f, dir), 0);
+	for (int i = 0; i < 200; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		assert_int_equal(meta_unlink(f->m, dir, name, NULL, NULL), 0);
+	}
+	assert_in_range(walked_across(f, dir), 200, 201);
+	assert_in_range(walked_across(f, dir), 0, 1);
+	for (int i = 200; i < 300; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		assert_int_equal(meta_unlink(f->m, dir, name, NULL, NULL), 0);
+	}
+	assert_in_range(walked_across(f, dir), 100, 101);
+	assert_in_range(walked_across(f, dir), 0, 1);
+	make_file(f, dir, "late");
+	assert_int_equal(read_some(f, dir, 0, 64, false).count, 1);
+}
+
+/* Each way of getting into a directory whose first names went. */
+static void no_name_comes_before_the_first(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t dir = make_dir(f, 1, "dir"), inode;
+	struct reading r;
+
+	make_file(f, dir, "a");
+	make_file(f, dir, "b");
+	make_file(f, dir, "c");
+	assert_int_equal(read_some(f, dir, 0, 64, false).count, 3);
+	assert_int_equal(meta_rename(f->m, dir, "a", 1, "a", 0, NULL), 0);
+	assert_int_equal(meta_unlink(f->m, dir, "b", NULL, NULL), 0);
+	assert_int_equal(read_some(f, dir, 0, 64, false).count, 1);
+	/* Read from behind the first, which says nothing of it. */
+	r = read_some(f, dir, 0, 64, false);
+	assert_int_equal(read_some(f, dir, r.next[0], 64, false).count, 0);
+	assert_int_equal(read_some(f, dir, 0, 64, false).count, 1);
+
+	assert_int_equal(meta_rename(f->m, 1, "a", dir, "c", RENAME_EXCHANGE, NULL), 0);
+	assert_string_equal(read_some(f, dir, 0, 64, false).names[0], "c");
+	assert_int_equal(meta_rename(f->m, 1, "a", dir, "a", 0, NULL), 0);
+	assert_int_equal(meta_rename(f->m, dir, "c", dir, "d", 0, NULL), 0);
+	inode = make_file(f, 1, "e");
+	assert_int_equal(meta_link(f->m, inode, dir, "e", NULL, NULL), 0);
+	make_file(f, 1, "f");
+	assert_int_equal(meta_rename(f->m, 1, "f", dir, "d", 0, NULL), 0);
+	r = read_some(f, dir, 0, 64, false);
+	assert_int_equal(r.count, 3);
+	assert_string_equal(r.names[0], "d");
+	assert_string_equal(r.names[1], "a");
+	assert_string_equal(r.names[2], "e");
+}
+
 static int refuse(const struct meta_dirent *entry, void *arg)
 {
 	(void)entry, (void)arg;
@@ -194,6 +273,8 @@ int main(void)
 		META_TEST(a_replaced_name_keeps_its_position),
 		META_TEST(who_renames_what_he_reads_comes_to_an_end),
 		META_TEST(the_end_is_behind_every_name_and_before_new_ones),
+		META_TEST(names_that_went_are_walked_across_once),
+		META_TEST(no_name_comes_before_the_first),
 		META_TEST(errors_are_given_back),
 	};
 
