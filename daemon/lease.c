@@ -31,7 +31,7 @@ struct lease {
 	char tag[STORE_TAG_MAX];
 
 	pthread_mutex_t lock;       /* the next three; nothing is called under it */
-	struct lease_record record; /* written under busy too; epoch and duration stay as they are */
+	struct lease_record record; /* written under busy too; epoch and duration stay, and need no lock */
 	pthread_cond_t wake;
 	bool ends;
 
@@ -276,7 +276,9 @@ static int renew(struct lease *l, const char *meta_id)
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&l->lock);
-	l->record = next;
+	l->record.renewals = next.renewals;
+	l->record.expires_s = next.expires_s;
+	memcpy(l->record.meta_id, next.meta_id, sizeof(next.meta_id));
 	pthread_mutex_unlock(&l->lock);
 	atomic_store(&l->valid_until, before + next.duration_ms);
 	if (atomic_exchange(&l->expiry_said, false))
