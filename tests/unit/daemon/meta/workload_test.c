@@ -426,6 +426,15 @@ static struct acks *map_acks(const char *path)
 	return acks == MAP_FAILED ? NULL : acks;
 }
 
+static unsigned all_acks(const struct acks *acks)
+{
+	unsigned total = 0;
+
+	for (int i = 0; i < THREADS; i++)
+		total += acks->made[i];
+	return total;
+}
+
 static int child_main(char **argv)
 {
 	struct child children[THREADS];
@@ -462,6 +471,7 @@ static void a_killed_process_leaves_a_consistent_volume(void **state)
 	for (int round = 0; round < 6; round++) {
 		uint64_t *orphans = NULL;
 		size_t count = 0;
+		unsigned before = all_acks(acks);
 		char seed[16];
 		int status;
 		pid_t pid;
@@ -475,7 +485,9 @@ static void a_killed_process_leaves_a_consistent_volume(void **state)
 			_exit(1);
 		}
 		assert_true(pid > 0);
-		usleep(400000 + round * 37000);
+		for (int i = 0; i < 3000 && all_acks(acks) == before; i++)
+			usleep(10000);
+		usleep(200000 + round * 37000);
 		assert_int_equal(kill(pid, SIGKILL), 0);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		assert_true(WIFSIGNALED(status));
@@ -497,7 +509,7 @@ static void a_killed_process_leaves_a_consistent_volume(void **state)
 		free(orphans);
 		assert_consistent(f);
 	}
-	assert_true(total > 0);
+	assert_true(total >= 6);
 	munmap(acks, sizeof(*acks));
 }
 
