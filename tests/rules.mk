@@ -109,3 +109,9 @@ demo: ## set up, build, and show in a VM what the kernel answers by itself
 
 bench: all harness ## measure, in a VM
 	$(Q)vmtest/run.sh --timeout 3600 -- tests/bench/bench.sh
+
+# Without a VM: FUSE alone, on this machine.  Both shapes of a million take half an hour.
+FILES ?= 1000000
+.PHONY: bench-million
+bench-million: programs harness ## make, list, stat, rename and delete FILES=1000000 files, and draw the curve
+	$(Q)tests/bench/million.py --build=$(B) --files=$(FILES) --json=$(B)/million.json --svg=$(B)/million.svg
