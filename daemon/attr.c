@@ -3,7 +3,11 @@
 
 #include <string.h>
 
-/* Sparse ranges are not subtracted: st_blocks is what the size would take, in 4 KiB steps. */
+/*
+ * Holes are not subtracted: st_blocks is what the size would take, in 4 KiB steps. What is stored is in the
+ * slice lists, one per chunk, which a stat cannot read; and what is written in the kernel and not committed
+ * is known there by the size alone.
+ */
 static uint64_t blocks_512(const struct meta_attr *attr)
 {
 	uint64_t pages = attr->size / 4096 + (attr->size % 4096 != 0);

@@ -325,7 +325,9 @@ void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t 
 }
 
 /*
- * SEEK_DATA and SEEK_HOLE; the others are the kernel's.
+ * SEEK_DATA and SEEK_HOLE; the others are the kernel's. What was changed through a mapping and not written
+ * back is not known here: to make the kernel write it would be to throw away its pages, at each call, since
+ * whether there is a mapping is not known either.
  *
  * Valid replies:
  *   fuse_reply_lseek

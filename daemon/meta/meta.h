@@ -153,7 +153,7 @@ int meta_link(struct meta *m, uint64_t ino, uint64_t parent, const char *name, s
 
 /**
  * A regular file without a name (O_TMPFILE): an orphan, as made by meta_unlink(), that meta_link_orphan() can
- * give its first name.
+ * give its first name. -EPERM: @p parent was removed.
  */
 int meta_create_orphan(struct meta *m, uint64_t parent, const struct meta_cred *cred, uint32_t mode,
                        struct meta_attr *ret_attr);

@@ -172,10 +172,12 @@ static int create_orphan(struct meta_txn *t, void *arg)
 
 	/* Locked, so that it cannot be removed, or given to another group, meanwhile. */
 	r = txn_get_inode(t, op->parent, true, &op->dir_inode);
-	if (!r)
-		r = inode_check_parent(&op->dir_inode);
 	if (r < 0)
 		return r;
+	r = inode_check_parent(&op->dir_inode);
+	if (r < 0)
+		return r == -ENOENT ? -EPERM
+		                    : r; /* removed: what ext4 says, for a file that gets no name there */
 	new_inode(t, op, &op->dir_inode, &op->inode);
 	op->inode.attr.nlink = 0;
 	r = txn_inherit_acl(t, &op->dir_inode, op->cred, &op->inode);
