@@ -80,15 +80,15 @@ static int index_error(char *message, const char *what)
 static int reopen(struct cache_index *x)
 {
 	char *message = NULL;
+	uint64_t needed;
+	int r;
 
 	/* Without it even what is cached would be gone. */
-	if (x->db) {
-		int r = db_gate_probe(x->path, REOPEN_SPACE);
-
-		if (r < 0)
-			return r;
+	r = x->db ? db_gate_probe(x->path, REOPEN_SPACE) : db_gate_probe_open(x->path, &needed);
+	if (r < 0)
+		return r;
+	if (x->db)
 		rocksdb_close(x->db);
-	}
 	x->db = rocksdb_open(x->options, x->path, &message);
 	return index_error(message, "reopen");
 }
