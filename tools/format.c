@@ -179,10 +179,7 @@ static int report(const char *source, const char *meta_dir, const struct meta_vo
 		                      JSON_INDENT(2));
 	printf("%s is now the volume '%s' (%s); its metadata is in %s\n", source_text, volume->name,
 	       volume->uuid, meta_text);
-	printf("mount it with: curvefs-fuse%s%s%s%s%s%s %s MOUNTPOINT\n", opt_meta_dir ? " --meta-dir " : "",
-	       opt_meta_dir ? meta_text : "", opt_endpoint ? " --endpoint-url " : "",
-	       opt_endpoint ? opt_endpoint : "", opt_region ? " --region " : "", opt_region ? opt_region : "",
-	       source_text);
+	metadir_print_mount(source_text, opt_meta_dir ? meta_text : NULL, opt_endpoint, opt_region);
 	return EXIT_DONE;
 }
 

@@ -77,3 +77,18 @@ void metadir_remove(const char *path, bool made)
 	if (made)
 		rmdir(path);
 }
+
+static void print_option(const char *name, const char *value)
+{
+	if (value)
+		printf(" --%s %s", name, value);
+}
+
+void metadir_print_mount(const char *source, const char *meta_dir, const char *endpoint, const char *region)
+{
+	printf("mount it with: curvefs-fuse");
+	print_option("meta-dir", meta_dir);
+	print_option("endpoint-url", endpoint);
+	print_option("region", region);
+	printf(" %s MOUNTPOINT\n", source);
+}

@@ -20,4 +20,7 @@ int metadir_make(const char *path, bool *ret_made, char **ret_why);
 /** Remove what is in it, and itself if @p made: it was empty, or not there, before metadir_make(). */
 void metadir_remove(const char *path, bool made);
 
+/** "mount it with: ...", all as text; NULL: the default. */
+void metadir_print_mount(const char *source, const char *meta_dir, const char *endpoint, const char *region);
+
 #endif

@@ -77,10 +77,7 @@ static int report(const char *source, const char *dir, const struct restored *do
 	       "lost\n",
 	       done->volume.name, done->volume.uuid, when, done->usage.inodes,
 	       human_bytes(done->usage.bytes, bytes));
-	printf("mount it with: curvefs-fuse%s%s%s%s%s%s %s MOUNTPOINT\n", opt_meta_dir ? " --meta-dir " : "",
-	       opt_meta_dir ? dir_text : "", opt_endpoint ? " --endpoint-url " : "",
-	       opt_endpoint ? opt_endpoint : "", opt_region ? " --region " : "", opt_region ? opt_region : "",
-	       source_text);
+	metadir_print_mount(source_text, opt_meta_dir ? dir_text : NULL, opt_endpoint, opt_region);
 	return EXIT_DONE;
 }
 
