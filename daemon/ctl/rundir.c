@@ -52,13 +52,16 @@ int rundir_socket(unsigned minor, struct sockaddr_un *ret)
 	return 0;
 }
 
-/* The directory that holds them all: ours alone to write, or somebody could plant a socket in it. */
+/*
+ * The directory that holds them all. Nobody but us has business in it, and nobody else may write to it, or
+ * could plant a socket there.
+ */
 static int make_top(char **ret_why)
 {
 	const char *top = ctl_run_dir();
 	struct stat st;
 
-	if (mkdir(top, 0755) < 0 && errno != EEXIST) {
+	if (mkdir(top, 0700) < 0 && errno != EEXIST) {
 		int r = -errno;
 
 		if (asprintf(ret_why, "cannot make %s: %s", top, strerror(-r)) < 0)
