@@ -12,41 +12,11 @@
 
 #include "common/cleanup.h"
 #include "daemon/descriptor.h"
-#include "daemon/store/store.h"
-#include "tests/harness/tempdir.h"
+#include "tests/unit/daemon/store/file_fixture.h"
 
 #define UUID "01234567-89ab-cdef-0123-456789abcdef"
 
 static const struct meta_volume volume = {.uuid = UUID, .name = "models \"v2\"", .chunk_size = 4 << 20};
-
-struct fixture {
-	char *directory, *url;
-	struct store *store;
-};
-
-static int open_store(void **state)
-{
-	struct store_options options = {.create = true};
-	struct fixture *f = calloc(1, sizeof(*f));
-	_cleanup_free_ char *why = NULL;
-
-	*state = f;
-	f->directory = tempdir_make();
-	if (!f->directory || asprintf(&f->url, "file://%s/v", f->directory) < 0)
-		return -1;
-	return store_open(f->url, &options, &f->store, &why);
-}
-
-static int close_store(void **state)
-{
-	struct fixture *f = *state;
-
-	store_close(f->store);
-	tempdir_remove(f->directory);
-	free(f->url);
-	free(f);
-	return 0;
-}
 
 /* The store has @text as its descriptor: reading it must fail with @error, saying @says. */
 static void refuse_text(struct fixture *f, const char *text, size_t length, int error, const char *says)

@@ -44,12 +44,7 @@ static void a_chunk_of_many_slices_is_made_whole(void **state)
 	/* The large hole is one still. */
 	assert_int_equal(data_seek(file, 100 * KIB, false, &at), 0);
 	assert_int_equal(at, 700 * KIB);
-	data_file_put(file);
-	expect_no_leftover(f, ino);
-	file = get(f, ino);
-	model_check(&m, f, file);
-	data_file_put(file);
-	free(m.bytes);
+	model_finish(&m, f, file);
 }
 
 static void a_file_that_is_written_meanwhile_loses_nothing(void **state)

@@ -68,13 +68,7 @@ static void random_operations_match_the_model(void **state)
 		if (i % 10 == 9)
 			model_check(&m, f, file);
 	}
-	data_file_put(file);
-	fixture_reopen(f);
-	file = get(f, ino);
-	model_check(&m, f, file);
-	data_file_put(file);
-	expect_no_leftover(f, ino);
-	free(m.bytes);
+	model_finish(&m, f, file);
 }
 
 static void a_large_file_is_written_and_read_in_order(void **state)
@@ -287,8 +281,7 @@ static void flush_of_a_clean_file_commits_nothing(void **state)
 	uint64_t ino = make_file(f, "a"), version;
 	struct data_file *file = get(f, ino);
 
-	put_bytes(file, 0, "hello", 5);
-	assert_int_equal(data_flush(file), 0);
+	commit_bytes(file, 0, "hello", 5);
 	version = attr_of(f, ino).version;
 	assert_int_equal(data_flush(file), 0);
 	assert_int_equal(attr_of(f, ino).version, version);
@@ -346,14 +339,12 @@ static void an_unlinked_file_lives_until_its_last_user(void **state)
 	struct data_file *file = get(f, ino), *again;
 	struct meta_attr attr;
 
-	put_bytes(file, 0, "hello", 5);
-	assert_int_equal(data_flush(file), 0);
+	commit_bytes(file, 0, "hello", 5);
 	assert_int_equal(meta_unlink(f->meta, META_ROOT_INO, "a", &attr, NULL), 0);
 	assert_int_equal(attr.nlink, 0);
 	data_orphaned(f->data, ino);
 	expect_bytes(file, 0, "hello", 5);
-	put_bytes(file, 5, " there", 6);
-	assert_int_equal(data_flush(file), 0);
+	commit_bytes(file, 5, " there", 6);
 	again = get(f, ino);
 	data_file_put(file);
 	expect_bytes(again, 0, "hello there", 11);
@@ -411,8 +402,7 @@ static void a_file_without_a_name_is_stored_when_it_gets_one(void **state)
 	assert_int_equal(meta_create_orphan(f->meta, META_ROOT_INO, &cred, 0644, &attr), 0);
 	ino = attr.ino;
 	file = get(f, ino);
-	put_bytes(file, 0, "hello", 5);
-	assert_int_equal(data_flush(file), 0);
+	commit_bytes(file, 0, "hello", 5);
 	assert_int_equal(data_link_begin(f->data, ino, &held), -ENOENT); /* nobody said that it may */
 	data_file_set_linkable(file);
 	assert_int_equal(data_link_begin(f->data, ino, &held), 0);

@@ -264,6 +264,12 @@ static inline void put_bytes(struct data_file *file, uint64_t offset, const void
 	assert_int_equal(data_write(file, offset, length, bytes, false), 0);
 }
 
+static inline void commit_bytes(struct data_file *file, uint64_t offset, const void *bytes, size_t length)
+{
+	put_bytes(file, offset, bytes, length);
+	assert_int_equal(data_flush(file), 0);
+}
+
 static inline void truncate_to(struct fixture *f, uint64_t ino, uint64_t size)
 {
 	struct meta_attr attr = {.size = size}, after;
@@ -386,6 +392,19 @@ static inline void expect_no_leftover(struct fixture *f, uint64_t ino)
 {
 	fixture_reopen(f);
 	assert_int_equal(objects_in_store(f), ino ? objects_of(f, ino) : 0);
+}
+
+/* The end of a test: @p file is as @p m says, now and after a new start, and nothing is left over. Ends both.
+ */
+static inline void model_finish(struct model *m, struct fixture *f, struct data_file *file)
+{
+	model_check(m, f, file);
+	data_file_put(file);
+	expect_no_leftover(f, m->ino);
+	file = get(f, m->ino);
+	model_check(m, f, file);
+	data_file_put(file);
+	free(m->bytes);
 }
 
 #endif

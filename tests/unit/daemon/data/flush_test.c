@@ -57,8 +57,7 @@ static void a_flush_that_cannot_reach_the_store_fails(void **state)
 	assert_int_equal(attr.size, 0);
 	assert_true(data_pending(f->data, &attr));
 	assert_int_equal(attr.size, 5);
-	put_bytes(file, 5, "!", 1);
-	assert_int_equal(data_flush(file), 0);
+	commit_bytes(file, 5, "!", 1);
 	assert_false(data_pending(f->data, &attr));
 	data_file_put(file);
 	expect_no_leftover(f, ino);
@@ -183,15 +182,12 @@ static void what_a_copy_of_the_metadata_names_is_not_deleted(void **state)
 
 	f->backed_up = true;
 	file = get(f, ino);
-	for (int i = 0; i < 3; i++) {
-		put_bytes(file, 0, "hello", 5);
-		assert_int_equal(data_flush(file), 0);
-	}
+	for (int i = 0; i < 3; i++)
+		commit_bytes(file, 0, "hello", 5);
 	assert_false(wait_for_objects(f, 1, 6));
 	assert_int_equal(objects_in_store(f), 3);
 	f->shipped = meta_sequence(f->meta);
-	put_bytes(file, 0, "hello", 5);
-	assert_int_equal(data_flush(file), 0); /* and the janitor looks again */
+	commit_bytes(file, 0, "hello", 5); /* and the janitor looks again */
 	/* The one that was overwritten just now has to wait. */
 	assert_true(wait_for_objects(f, 2, 50));
 	assert_false(wait_for_objects(f, 1, 6));
@@ -208,14 +204,11 @@ static void what_came_and_went_since_the_copy_goes_at_once(void **state)
 
 	f->backed_up = true;
 	file = get(f, ino);
-	put_bytes(file, 0, "hello", 5);
-	assert_int_equal(data_flush(file), 0); /* this one the copy names */
+	commit_bytes(file, 0, "hello", 5); /* this one the copy names */
 	assert_int_equal(meta_new_object(f->meta, &first), 0);
 	f->first_private = first;
-	for (int i = 0; i < 3; i++) {
-		put_bytes(file, 0, "hello", 5);
-		assert_int_equal(data_flush(file), 0);
-	}
+	for (int i = 0; i < 3; i++)
+		commit_bytes(file, 0, "hello", 5);
 	assert_true(wait_for_objects(f, 2, 50));
 	assert_false(wait_for_objects(f, 1, 6));
 	data_file_put(file);
@@ -231,10 +224,8 @@ static void a_full_store_asks_for_what_may_be_deleted(void **state)
 	f->backed_up = true;
 	reopen_with(f, "put:error=ENOSPC,after=2,times=1");
 	file = get(f, ino);
-	for (int i = 0; i < 2; i++) {
-		put_bytes(file, 0, "hello", 5);
-		assert_int_equal(data_flush(file), 0);
-	}
+	for (int i = 0; i < 2; i++)
+		commit_bytes(file, 0, "hello", 5);
 	assert_int_equal(objects_in_store(f), 2);
 	put_bytes(file, 0, "again", 5);
 	assert_int_equal(data_flush(file), -ENOSPC);
@@ -253,8 +244,7 @@ static void nothing_is_taken_from_a_writer_who_may_not_write(void **state)
 	f->may_write = -EROFS;
 	assert_int_equal(data_write(file, 0, 5, "hello", false), -EROFS);
 	f->may_write = 0;
-	put_bytes(file, 0, "hello", 5);
-	assert_int_equal(data_flush(file), 0);
+	commit_bytes(file, 0, "hello", 5);
 	data_file_put(file);
 }
 
@@ -461,8 +451,7 @@ static void write_and_die_in_upload(struct fixture *f, struct model *m)
 {
 	struct data_file *file = get(f, m->ino);
 
-	put_bytes(file, 0, "hello", 5);
-	assert_int_equal(data_flush(file), 0);
+	commit_bytes(file, 0, "hello", 5);
 	model_write(m, file, 0, 3 * MIB);
 	data_flush(file);
 }

@@ -31,13 +31,7 @@ static void random_holes_and_writes_hold_what_they_must(void **state)
 		if (i % 8 == 0)
 			model_check(&m, f, file);
 	}
-	model_check(&m, f, file);
-	data_file_put(file);
-	expect_no_leftover(f, ino);
-	file = get(f, ino);
-	model_check(&m, f, file);
-	data_file_put(file);
-	free(m.bytes);
+	model_finish(&m, f, file);
 }
 
 static void what_is_staged_is_punched_too(void **state)
@@ -75,8 +69,7 @@ static void those_outside_are_told_before_and_after(void **state)
 	struct data_file *file = get(f, ino);
 	struct meta_attr attr = {.ino = ino};
 
-	put_bytes(file, 0, "0123456789", 10);
-	assert_int_equal(data_flush(file), 0);
+	commit_bytes(file, 0, "0123456789", 10);
 	assert_false(data_pending(f->data, &attr));
 	f->watched = ino;
 	f->will_write = f->changed = 0;

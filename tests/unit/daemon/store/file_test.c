@@ -20,37 +20,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "daemon/store/store.h"
-#include "tests/harness/tempdir.h"
-
-struct fixture {
-	char *directory, *url;
-	struct store *store;
-};
-
-static int open_store(void **state)
-{
-	struct store_options options = {.create = true};
-	struct fixture *f = calloc(1, sizeof(*f));
-	_cleanup_free_ char *why = NULL;
-
-	*state = f;
-	f->directory = tempdir_make();
-	if (!f->directory || asprintf(&f->url, "file://%s/v", f->directory) < 0)
-		return -1;
-	return store_open(f->url, &options, &f->store, &why);
-}
-
-static int close_store(void **state)
-{
-	struct fixture *f = *state;
-
-	store_close(f->store);
-	tempdir_remove(f->directory);
-	free(f->url);
-	free(f);
-	return 0;
-}
+#include "tests/unit/daemon/store/file_fixture.h"
 
 /** The path of @p name below the store's directory; valid until the next call. */
 static const char *path_of(struct fixture *f, const char *name)
