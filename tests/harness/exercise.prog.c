@@ -24,6 +24,7 @@ static struct script_type type = {
 	.program = "exercise",
 	.op_size = sizeof(struct exercise_op),
 	.tries = 1,
+	.shrink_seconds = SCRIPT_SHRINK_SECONDS,
 	.run = exercise_run,
 	.print_head = print_head,
 	.print_op = exercise_print_op,

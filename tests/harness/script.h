@@ -14,8 +14,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define SCRIPT_WHY 512            /* bytes of a reason */
-#define SCRIPT_SHRINK_SECONDS 120 /* nothing more is tried after that */
+#define SCRIPT_WHY 512 /* bytes of a reason */
+
+#define SCRIPT_SHRINK_SECONDS 120
 
 struct script {
 	void *ops;
@@ -26,13 +27,15 @@ struct script {
 struct script_type {
 	const char *program; /* begins what is printed */
 	size_t op_size;
-	unsigned tries; /* a failure may need so many runs to be seen again; at least 1 */
+	unsigned tries;          /* a failure may need so many runs to be seen again; at least 1 */
+	unsigned shrink_seconds; /* nothing more is tried after that; SCRIPT_SHRINK_SECONDS as a rule */
 
 	/** Do the operations, from scratch. @return whether all was as it must be; else @p ret_why says more.
 	 */
 	bool (*run)(const struct script *s, char ret_why[SCRIPT_WHY]);
 	/**
-	 * After a run that failed: a shorter script, allocated, that may well show the same. NULL: none.
+	 * After a run that failed: another script, allocated, shorter as a rule, that may well show the same.
+	 * NULL: none.
 	 * @return whether there is one.
 	 */
 	bool (*cut)(struct script *ret_shorter);
@@ -49,7 +52,7 @@ struct script_type {
 /** Do it; if it fails, shrink it (in place), and print what remains and why, with @p name in front. */
 bool script_run(const struct script_type *type, struct script *s, const char *name);
 
-/** The same with one that was printed. Ends the program if @p path is none. */
+/** The same with one that was printed, as often as type->tries says. Ends the program if @p path is none. */
 bool script_replay(const struct script_type *type, const char *path);
 
 /** Seconds of a clock that only goes forward. */
