@@ -51,4 +51,15 @@ static inline int fuzz_file(const uint8_t *data, size_t size, char *path)
 	return fd;
 }
 
+/** In a target whose parser prints: nothing of it is shown. */
+#define FUZZ_WITHOUT_OUTPUT                                \
+	int LLVMFuzzerInitialize(int *argc, char ***argv); \
+	int LLVMFuzzerInitialize(int *argc, char ***argv)  \
+	{                                                  \
+		(void)argc;                                \
+		(void)argv;                                \
+		CHECK(freopen("/dev/null", "w", stdout));  \
+		return 0;                                  \
+	}
+
 #endif

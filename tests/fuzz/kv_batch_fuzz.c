@@ -1,19 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A batch of the log of the metadata's database, as it is read to be shipped. */
 #include "daemon/meta/kv_batch.h"
-#include "tests/fuzz/fuzz.h"
-
-static int on_change(enum kv_op op, struct kv_slice key, struct kv_slice value, void *arg)
-{
-	uint32_t *sum = arg;
-
-	CHECK(op == KV_PUT || op == KV_DELETE || op == KV_ADD);
-	for (size_t i = 0; i < key.size; i++)
-		*sum += ((const unsigned char *)key.data)[i];
-	for (size_t i = 0; i < value.size; i++)
-		*sum += ((const unsigned char *)value.data)[i];
-	return 0;
-}
+#include "tests/fuzz/change.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -21,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned char *batch = (unsigned char *)fuzz_string(data, size);
 
 	kv_batch_count((struct kv_slice){batch, size}, &count);
-	kv_batch_read((struct kv_slice){batch, size}, on_change, &sum);
+	kv_batch_read((struct kv_slice){batch, size}, fuzz_on_change, &sum);
 	free(batch);
 	return 0;
 }

@@ -68,11 +68,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerInitialize(int *argc, char ***argv)
-{
-	(void)argc;
-	(void)argv;
-	CHECK(freopen("/dev/null", "w", stdout));
-	return 0;
-}
+FUZZ_WITHOUT_OUTPUT

@@ -5,28 +5,16 @@
  */
 #include "daemon/backup/part.c"
 
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/change.h"
 
 static const struct part_id id = {
 	.kind = PART_LOG, .epoch = 1, .number = 2, .uuid = "00000000-1111-2222-3333-444444444444"};
-
-static int on_change(enum kv_op op, struct kv_slice key, struct kv_slice value, void *arg)
-{
-	uint32_t *sum = arg;
-
-	CHECK(op == KV_PUT || op == KV_DELETE || op == KV_ADD);
-	for (size_t i = 0; i < key.size; i++)
-		*sum += ((const unsigned char *)key.data)[i];
-	for (size_t i = 0; i < value.size; i++)
-		*sum += ((const unsigned char *)value.data)[i];
-	return 0;
-}
 
 static void read_part(const void *part, size_t size)
 {
 	const char *wrong = NULL;
 	uint32_t sum = 0;
-	int r = part_read(part, size, &id, on_change, &sum, &wrong);
+	int r = part_read(part, size, &id, fuzz_on_change, &sum, &wrong);
 
 	CHECK(r <= 0 && (r == 0) == !wrong);
 }
