@@ -552,6 +552,7 @@ static int run_pass(struct volume *v, const struct warmup_options *o, enum pass 
 int warmup_run(struct volume *v, const struct warmup_options *o, struct warmup_progress *ret)
 {
 	struct warmup_progress progress = {0}, again;
+	struct warmup_options quiet = *o;
 	struct kernel_stats before = {0}, after = {0};
 	int r = 0;
 
@@ -561,10 +562,16 @@ int warmup_run(struct volume *v, const struct warmup_options *o, struct warmup_p
 	if (r == 0)
 		r = run_pass(v, o, o->check ? PASS_CHECK : PASS_WARM, &progress);
 	kernel_get_stats(v->kernel, &after);
-	/* Full maps made room by dropping entries, perhaps of what had been warmed just before. */
-	again = progress;
-	if (r == 0 && !o->check && after.evicted != before.evicted)
-		r = run_pass(v, o, PASS_CHECK, &again);
+	/* Full maps made room by dropping entries, perhaps of what had been warmed just before: there is room
+	 * for that now, and who fails is told by the look behind it. */
+	if (r == 0 && !o->check && after.evicted != before.evicted) {
+		quiet.failed = NULL;
+		again = progress;
+		r = run_pass(v, &quiet, PASS_WARM, &again);
+		again = progress;
+		if (r == 0)
+			r = run_pass(v, o, PASS_CHECK, &again);
+	}
 	if (r == 0)
 		*ret = progress;
 	return r;
