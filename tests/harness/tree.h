@@ -41,12 +41,14 @@
 	X(open, 4, "dnf")       \
 	X(reopen, 3, "dnf")     \
 	X(path, 3, "dnf")       \
+	X(tmpfile, 3, "f")      \
 	X(enter, 15, "dne")     \
 	X(mkfifo, 2, "dn")      \
 	X(symlink, 3, "dnt")    \
 	X(readlink, 3, "dn")    \
 	X(unlink, 9, "dn")      \
 	X(link, 10, "dnDN")     \
+	X(fdlink, 5, "fDN")     \
 	X(rename, 10, "dnDN")   \
 	X(noreplace, 4, "dnDN") \
 	X(exchange, 5, "dnDN")  \
@@ -66,7 +68,7 @@ enum tree_kind {
 		TREE_KIND_COUNT
 };
 
-/* An operation; "open" may create, "reopen" may not, "create" must. */
+/* An operation; "open" may create, "reopen" may not, "create" must, "tmpfile" does so without a name. */
 struct tree_op {
 	uint32_t round; /* those of one round are done at once, after all of the rounds before it */
 	uint8_t process, kind;
@@ -99,7 +101,8 @@ struct tree_inode {
 	uint8_t links;             /* a directory: 0 or 1 */
 	uint8_t parent;            /* of a directory */
 	uint8_t names[TREE_NAMES]; /* of a directory: numbers of inodes */
-	uint8_t unused[5];
+	uint8_t linkable;          /* had no name yet, and may get one */
+	uint8_t unused[4];
 };
 _Static_assert(sizeof(struct tree_inode) == 24, "compared as bytes");
 

@@ -45,7 +45,8 @@ static int done(long r)
 
 static int do_open(struct tree_fds *fds, const struct tree_op *op, int flags, struct tree_result *ret)
 {
-	int fd = openat(fds->slots[op->dir], tree_name(op->name), flags | O_NOFOLLOW | O_CLOEXEC, 0600);
+	const char *name = op->kind == TREE_tmpfile ? "." : tree_name(op->name);
+	int fd = openat(fds->slots[op->dir], name, flags | O_NOFOLLOW | O_CLOEXEC, 0600);
 	struct stat st;
 
 	if (fd < 0)
@@ -183,6 +184,7 @@ static int do_op(struct tree_fds *fds, const struct tree_op *op, struct tree_res
 {
 	int dir = fds->slots[op->dir], dir2 = fds->slots[op->dir2], fd = fds->slots[op->slot];
 	const char *name = tree_name(op->name), *name2 = tree_name(op->name2);
+	char by_fd[32];
 
 	switch ((enum tree_kind)op->kind) {
 	case TREE_mkdir:
@@ -197,6 +199,8 @@ static int do_op(struct tree_fds *fds, const struct tree_op *op, struct tree_res
 		return do_open(fds, op, O_RDWR | O_NONBLOCK, ret);
 	case TREE_path:
 		return do_open(fds, op, O_PATH, ret);
+	case TREE_tmpfile:
+		return do_open(fds, op, O_RDWR | O_TMPFILE, ret);
 	case TREE_enter:
 		return do_open(fds, op, O_RDONLY | O_DIRECTORY, ret);
 	case TREE_mkfifo:
@@ -209,6 +213,9 @@ static int do_op(struct tree_fds *fds, const struct tree_op *op, struct tree_res
 		return done(unlinkat(dir, name, 0));
 	case TREE_link:
 		return done(linkat(dir, name, dir2, name2, 0));
+	case TREE_fdlink:
+		snprintf(by_fd, sizeof(by_fd), "/proc/self/fd/%d", fd);
+		return done(linkat(AT_FDCWD, by_fd, dir2, name2, AT_SYMLINK_FOLLOW));
 	case TREE_rename:
 		return done(renameat(dir, name, dir2, name2));
 	case TREE_noreplace:

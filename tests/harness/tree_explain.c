@@ -203,6 +203,11 @@ static void build_dead(struct building *b)
 
 			if (b->t->slots[process][slot] != node)
 				continue;
+			if (b->t->inodes[node].linkable) {
+				ADD(b, .process = (uint8_t)process, .kind = TREE_tmpfile,
+				    .slot = (uint8_t)slot);
+				continue;
+			}
 			if (!made)
 				make(b, b->process, node, 0, 0, b->file);
 			made = true;

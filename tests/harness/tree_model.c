@@ -257,6 +257,38 @@ static enum linear_verdict do_link(struct doing *d)
 	return LINEAR_MORE;
 }
 
+static enum linear_verdict do_tmpfile(struct doing *d)
+{
+	*inode(d, d->number) = (struct tree_inode){.type = TREE_FILE, .mode = 0600, .linkable = 1};
+	put_into_slot(d, d->op->slot, d->number, false);
+	return LINEAR_DONE;
+}
+
+static enum linear_verdict do_fdlink(struct doing *d)
+{
+	unsigned node = d->t->slots[d->op->process][d->op->slot];
+	struct tree_inode *source = inode(d, node);
+	int error = may_make(d, d->dir2, d->entry2);
+
+	if (d->step == 1) {
+		if (error)
+			return LINEAR_IMPOSSIBLE;
+		*d->entry2 = (uint8_t)node;
+		return LINEAR_DONE;
+	}
+	if (!node)
+		return fails(d, ENOENT);
+	if (error)
+		return fails(d, error);
+	if (source->type == TREE_DIR)
+		return fails(d, EPERM);
+	if (!source->links && !source->linkable)
+		return fails(d, ENOENT);
+	source->linkable = 0;
+	source->links++;
+	return LINEAR_MORE;
+}
+
 /* The error of a rename, or 0. */
 static int may_rename(struct doing *d)
 {
@@ -408,6 +440,8 @@ static enum linear_verdict do_step(struct doing *d, unsigned nodes[TREE_NAMES])
 	case TREE_reopen:
 	case TREE_path:
 		return do_open(d);
+	case TREE_tmpfile:
+		return do_tmpfile(d);
 	case TREE_enter:
 		return do_enter(d);
 	case TREE_readlink:
@@ -418,6 +452,8 @@ static enum linear_verdict do_step(struct doing *d, unsigned nodes[TREE_NAMES])
 		return do_unlink(d);
 	case TREE_link:
 		return do_link(d);
+	case TREE_fdlink:
+		return do_fdlink(d);
 	case TREE_rename:
 	case TREE_noreplace:
 	case TREE_exchange:

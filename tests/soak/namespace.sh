@@ -5,13 +5,13 @@
 seconds=$((${SOAK_SECONDS:-600} / 5 + 1))
 seed=${SOAK_SEED:-$(date +%s)}
 soak() { # OPTION...
-	exercise-tree "$MNT/t" --seed "$seed" --seconds "$seconds" --operations 4000 "$@"
+	exercise-tree "$MNT/t" --seed "$seed" --seconds "$seconds" --operations 1000 "$@"
 }
 late=(--late-attributes) # the kernel keeps them for a second, but with BPF
 ! bpf_on || late=()
 
 # The same on what the temporary folder is on: if this fails, the model is wrong.
-exercise-tree "$CASE_DIR/reference" --seed "$seed" --seconds "$seconds" --operations 4000 --processes 4
+exercise-tree "$CASE_DIR/reference" --seed "$seed" --seconds "$seconds" --operations 1000 --processes 4
 fresh_volume
 mount_volume
 soak --processes 1 --burst 30

@@ -225,6 +225,23 @@ static void errors_are_those_of_ext4(void **state)
 	ERROR(0, .kind = TREE_rename, .name = A, .name2 = B);
 }
 
+static void a_file_without_a_name_gets_one_once(void **state)
+{
+	struct tree t;
+
+	(void)state;
+	tree_init(&t, 10);
+	MAKE(&t, 2, .kind = TREE_tmpfile, .slot = 4);
+	assert_int_equal(MAKE(&t, 3, .kind = TREE_fstat, .slot = 4).links, 0);
+	ERROR(0, .kind = TREE_fdlink, .slot = 4, .name2 = A);
+	assert_int_equal(MAKE(&t, 3, .kind = TREE_fstat, .slot = 4).links, 1);
+	ERROR(0, .kind = TREE_fdlink, .slot = 4, .name2 = B);
+	ERROR(0, .kind = TREE_unlink, .name = A);
+	ERROR(0, .kind = TREE_unlink, .name = B);
+	ERROR(ENOENT, .kind = TREE_fdlink, .slot = 4, .name2 = A);
+	ERROR(ENOENT, .kind = TREE_fdlink, .slot = 5, .name2 = A);
+}
+
 static void operations_are_read_as_they_were_printed(void **state)
 {
 	static struct tree_op ops[500 + TREE_SETUP_OPS];
@@ -331,6 +348,7 @@ int main(void)
 		cmocka_unit_test(a_list_is_of_one_moment),
 		cmocka_unit_test(an_inode_number_is_of_one_file),
 		cmocka_unit_test(errors_are_those_of_ext4),
+		cmocka_unit_test(a_file_without_a_name_gets_one_once),
 		cmocka_unit_test(operations_are_read_as_they_were_printed),
 		cmocka_unit_test(a_cut_script_leads_to_the_same_tree),
 	};
