@@ -174,7 +174,7 @@ static void make(struct building *b, unsigned process, unsigned node, unsigned d
 		ADD(b, .process = (uint8_t)process, .kind = TREE_write, .slot = (uint8_t)file,
 		    .value = inode->value);
 	for (unsigned mode = 0; mode < TREE_TARGETS && inode->type != TREE_LINK; mode++)
-		if (inode->mode == tree_mode(mode))
+		if (inode->mode == tree_mode(mode) && (inode->type != TREE_DIR || inode->mode != 0700))
 			ADD(b, .process = (uint8_t)process, .kind = TREE_chmod, .dir = (uint8_t)dir,
 			    .name = (uint8_t)name, .value = (uint8_t)mode);
 }

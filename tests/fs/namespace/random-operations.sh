@@ -9,7 +9,8 @@ tree() { # what there is
 
 # Mistakes that are planted are found.
 broken() { # MISTAKE OPTION...
-	BREAK=$1 LD_PRELOAD=$CURVEFS_BUILD/tests/harness/breaktree.so exercise-tree "$CASE_DIR/t" --shrink 0 "${@:2}"
+	BREAK=$1 ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 \
+		LD_PRELOAD=$CURVEFS_BUILD/tests/harness/breaktree.so exercise-tree "$CASE_DIR/t" --shrink 0 "${@:2}"
 }
 if ! bpf_on; then
 	assert_fails -e "no order of these" broken same --processes 1 --seed 3 --operations 4000
