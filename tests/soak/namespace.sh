@@ -7,15 +7,13 @@ seed=${SOAK_SEED:-$(date +%s)}
 soak() { # OPTION...
 	exercise-tree "$MNT/t" --seed "$seed" --seconds "$seconds" --operations 1000 "$@"
 }
-late=(--late-attributes) # the kernel keeps them for a second, but with BPF
-! bpf_on || late=()
 
 # The same on what the temporary folder is on: if this fails, the model is wrong.
 exercise-tree "$CASE_DIR/reference" --seed "$seed" --seconds "$seconds" --operations 1000 --processes 4
 fresh_volume
 mount_volume
 soak --processes 1 --burst 30
-soak --processes 4 "${late[@]}"
+soak --processes 4 --late-attributes # they are kept for a second, or with BPF until the kernel's next tick
 remount_volume --attr-cache=0
 soak --processes 4 --burst 8
 remount_volume --attr-cache=0 --entry-cache=0 --negative-entry-cache=0
