@@ -59,8 +59,8 @@ crash: all harness ## kill -9 of the daemon, ROUNDS times, each of its calls and
 
 asan: ## units and whole-program cases with AddressSanitizer, leak and undefined-behaviour checks
 	$(Q)$(MAKE) --no-print-directory SANITIZE=asan programs units-build
-	$(Q)$(MAKE) --no-print-directory SANITIZE=asan units
-	$(Q)$(MAKE) --no-print-directory SANITIZE=asan fs-test
+	$(Q)UNIT_TIMEOUT=600 $(MAKE) --no-print-directory SANITIZE=asan units
+	$(Q)CASE_TIMEOUT=200 $(MAKE) --no-print-directory SANITIZE=asan fs-test
 
 # What can meet bytes from outside; the rest needs a kernel or a user.
 fuzz-prog    := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*_fuzz.c))

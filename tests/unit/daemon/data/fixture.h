@@ -50,7 +50,7 @@ struct fixture {
 	_Atomic bool backed_up; /* there is a copy of the metadata elsewhere, with the changes up to ... */
 	_Atomic uint64_t shipped;
 	_Atomic uint64_t first_private; /* objects from here on are in no copy; 0: none */
-	_Atomic unsigned deletes_wanted;
+	_Atomic unsigned deletes_wanted, deletes_refused;
 	_Atomic int may_write; /* what writers get */
 };
 
@@ -91,7 +91,10 @@ static inline bool on_may_delete(void *arg, uint64_t sequence)
 {
 	struct fixture *f = arg;
 
-	return !f->backed_up || sequence <= f->shipped;
+	if (!f->backed_up || sequence <= f->shipped)
+		return true;
+	f->deletes_refused++;
+	return false;
 }
 
 static inline uint64_t on_first_private(void *arg)
