@@ -100,6 +100,9 @@ int meta_name_check(const char *name, int dots);
 
 int meta_new_ino(struct meta *m, uint64_t *ret_ino);
 
+/** Committed: directory @p dir has no entry at @p position any more; it is given to no other. */
+void meta_entry_gone(struct meta *m, uint64_t dir, uint64_t position);
+
 /** What @p txn has a volume of; its counters go on far behind what they are (stream.h). */
 int volume_skip_ids(struct kv_txn *txn, struct meta_volume *ret, struct meta_usage *ret_usage);
 

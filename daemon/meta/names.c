@@ -20,6 +20,7 @@ struct name_op {
 	bool orphan; /* link: of an inode without a name */
 
 	struct inode inode, dir_inode; /* results */
+	uint64_t position;             /* result of unlink and rmdir: where the name was */
 };
 
 static void give(const struct name_op *op, struct meta_attr *ret_attr, struct meta_attr *ret_parent)
@@ -365,7 +366,19 @@ static int take_name(struct meta_txn *t, void *arg)
 	inode_touch(dir, &t->now);
 	op->inode = *inode;
 	op->dir_inode = *dir;
+	op->position = d.position;
 	return txn_put_inode(t, dir);
+}
+
+static int take(struct meta *m, struct name_op *op, struct meta_attr *ret_attr, struct meta_attr *ret_parent)
+{
+	int r = meta_run(m, false, take_name, op);
+
+	if (r < 0)
+		return r;
+	meta_entry_gone(m, op->parent, op->position);
+	give(op, ret_attr, ret_parent);
+	return 0;
 }
 
 int meta_unlink(struct meta *m, uint64_t parent, const char *name, struct meta_attr *ret_attr,
@@ -374,11 +387,7 @@ int meta_unlink(struct meta *m, uint64_t parent, const char *name, struct meta_a
 	struct name_op op = {.parent = parent, .name = name};
 	int r = meta_name_check(name, -EISDIR);
 
-	if (!r)
-		r = meta_run(m, false, take_name, &op);
-	if (!r)
-		give(&op, ret_attr, ret_parent);
-	return r;
+	return r < 0 ? r : take(m, &op, ret_attr, ret_parent);
 }
 
 int meta_rmdir(struct meta *m, uint64_t parent, const char *name, struct meta_attr *ret_attr,
@@ -387,9 +396,5 @@ int meta_rmdir(struct meta *m, uint64_t parent, const char *name, struct meta_at
 	struct name_op op = {.parent = parent, .name = name, .dir = true};
 	int r = meta_name_check(name, name[0] && name[1] ? -ENOTEMPTY : -EINVAL);
 
-	if (!r)
-		r = meta_run(m, false, take_name, &op);
-	if (!r)
-		give(&op, ret_attr, ret_parent);
-	return r;
+	return r < 0 ? r : take(m, &op, ret_attr, ret_parent);
 }

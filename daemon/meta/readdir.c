@@ -47,6 +47,15 @@ static void note_first(struct meta *m, uint64_t ino, uint64_t position)
 		*place = (struct meta_first){ino, position};
 }
 
+void meta_entry_gone(struct meta *m, uint64_t dir, uint64_t position)
+{
+	struct meta_first *place = first_place(m, dir);
+
+	SCOPED_LOCK(&m->firsts_lock);
+	if (place->ino == dir && place->position == position)
+		place->position++;
+}
+
 /* ---- reading ---- */
 
 static int dirent(struct kv_slice key, struct kv_slice value, void *arg)

@@ -21,6 +21,7 @@ struct rename_op {
 	unsigned flags;
 
 	struct meta_renamed ret; /* result */
+	uint64_t gone;           /* result: a position that the old directory has no more; 0: none */
 };
 
 /* A rename under way: what is at both names, locked.  With one directory, both pointers are to one inode. */
@@ -167,7 +168,7 @@ static int exchange(struct meta_txn *t, const struct rename_op *op, struct renam
 	return r < 0 ? r : txn_put_inode(t, rn->other);
 }
 
-static int move(struct meta_txn *t, const struct rename_op *op, struct rename *rn)
+static int move(struct meta_txn *t, struct rename_op *op, struct rename *rn)
 {
 	bool dir = S_ISDIR(rn->moved->attr.mode);
 	struct dentry there = {rn->source.ino, rn->source.type, 0};
@@ -179,6 +180,8 @@ static int move(struct meta_txn *t, const struct rename_op *op, struct rename *r
 	rn->old_dir->attr.nlink -= dir;
 	rn->new_dir->attr.nlink += dir;
 	rn->old_dir->entries--;
+	if (rn->other || rn->old_dir != rn->new_dir)
+		op->gone = rn->source.position;
 	if (rn->other) {
 		there.position = rn->target.position;
 		rn->new_dir->attr.nlink -= S_ISDIR(rn->other->attr.mode);
@@ -202,6 +205,7 @@ static int rename_names(struct meta_txn *t, void *arg)
 	bool same;
 	int r;
 
+	op->gone = 0;
 	r = lock_both(t, op, &rn);
 	if (!r)
 		r = inode_check_parent(rn.old_dir);
@@ -258,6 +262,8 @@ int meta_rename(struct meta *m, uint64_t parent, const char *name, uint64_t new_
 		r = meta_name_check(new_name, flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY);
 	if (!r)
 		r = meta_run(m, false, rename_names, &op);
+	if (!r && op.gone)
+		meta_entry_gone(m, parent, op.gone);
 	if (!r && ret)
 		*ret = op.ret;
 	return r;

@@ -188,7 +188,7 @@ static uint64_t walked_across(struct fixture *f, uint64_t ino)
 static void names_that_went_are_walked_across_once(void **state)
 {
 	struct fixture *f = *state;
-	uint64_t dir = make_dir(f, 1, "queue");
+	uint64_t dir = make_dir(f, 1, "queue"), other = make_dir(f, 1, "done");
 	char name[16];
 
 	for (int i = 0; i < 300; i++) {
@@ -196,17 +196,30 @@ static void names_that_went_are_walked_across_once(void **state)
 		make_file(f, dir, name);
 	}
 	assert_int_equal(walked_across(f, dir), 0);
-	for (int i = 0; i < 200; i++) {
+	/* The first last: only who reads then sees where it begins now. */
+	for (int i = 99; i >= 0; i--) {
 		snprintf(name, sizeof(name), "n%d", i);
 		assert_int_equal(meta_unlink(f->m, dir, name, NULL, NULL), 0);
 	}
-	assert_in_range(walked_across(f, dir), 200, 201);
+	assert_in_range(walked_across(f, dir), 99, 101);
 	assert_in_range(walked_across(f, dir), 0, 1);
-	for (int i = 200; i < 300; i++) {
+	/* One after the other, in three ways. */
+	for (int i = 100; i < 290; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		if (i % 2)
+			assert_int_equal(meta_unlink(f->m, dir, name, NULL, NULL), 0);
+		else if (i % 4)
+			assert_int_equal(meta_rename(f->m, dir, name, other, name, 0, NULL), 0);
+		else
+			assert_int_equal(meta_rename(f->m, dir, name, dir, "n299", 0, NULL), 0);
+	}
+	assert_in_range(walked_across(f, dir), 0, 1);
+	assert_int_equal(read_some(f, dir, 0, 64, false).count, 10);
+	for (int i = 299; i >= 290; i--) {
 		snprintf(name, sizeof(name), "n%d", i);
 		assert_int_equal(meta_unlink(f->m, dir, name, NULL, NULL), 0);
 	}
-	assert_in_range(walked_across(f, dir), 100, 101);
+	assert_in_range(walked_across(f, dir), 9, 11);
 	assert_in_range(walked_across(f, dir), 0, 1);
 	make_file(f, dir, "late");
 	assert_int_equal(read_some(f, dir, 0, 64, false).count, 1);
