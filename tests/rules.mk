@@ -93,8 +93,8 @@ COVERAGE_MIN ?= 85
 coverage: ## lines that the units and whole-program cases execute; fails below COVERAGE_MIN (85) percent
 	$(Q)$(MAKE) --no-print-directory SANITIZE=coverage programs units-build
 	$(Q)find build-coverage -name '*.gcda' -delete
-	$(Q)$(MAKE) --no-print-directory SANITIZE=coverage units
-	$(Q)$(MAKE) --no-print-directory SANITIZE=coverage fs-test
+	$(Q)UNIT_TIMEOUT=600 $(MAKE) --no-print-directory SANITIZE=coverage units
+	$(Q)CASE_TIMEOUT=200 $(MAKE) --no-print-directory SANITIZE=coverage fs-test
 	$(Q)tests/coverage.py --min=$(COVERAGE_MIN) build-coverage daemon cache tools
 
 # The packages that the first lines of this build look for (pkg-config) may be installed only now,
