@@ -7,7 +7,7 @@ The result is a table, and with --json and --svg a file of all figures and a dra
 passes or fails on a time; a file too many or too few is an error."""
 import argparse, json, os, resource, shutil, subprocess, sys, tempfile, time
 
-SHAPES = {'flat': 'one directory', 'tree': 'a tree, 100 names in each directory'}
+SHAPES = {'flat': 'one directory', 'tree': 'a tree'}
 PHASES = ['create', 'list', 'stat', 'delete']
 
 
@@ -120,12 +120,22 @@ def print_step(step):
 
 # ---- the drawing ----
 
-WIDTH, HEIGHT, LEFT, TOP = 400, 200, 60, 40
-CURVES = [('create', 'us', 'create', '#1b6ca8'), ('create', 'stat_us', 'stat of a random one', '#2a9d5c'),
-          ('create', 'rename_us', 'rename the top directory', '#8a4fbf'), ('stat', 'us', 'ls -l', '#c98a00'),
-          ('list', 'us', 'ls', '#777777'), ('delete', 'us', 'delete', '#c0392b')]
-MEMORY = [('create', 'rss_kib', 'while creating', '#1b6ca8'), ('list', 'rss_kib', 'while listing', '#777777'),
-          ('stat', 'rss_kib', 'while ls -l runs', '#c98a00'), ('delete', 'rss_kib', 'while deleting', '#c0392b')]
+WIDTH, HEIGHT, LEFT, TOP, GAP = 330, 200, 60, 40, 70
+COLOURS = {'create': '#1b6ca8', 'delete': '#c0392b', 'stat': '#c98a00', 'list': '#777777', 'stat_us': '#2a9d5c',
+           'rename_us': '#8a4fbf', 'first_us': '#d16ba5'}
+# Phase, figure, divided by, name of the curve, colour.
+COLUMNS = {
+    'Time of one operation': ('microseconds', [
+        ('create', 'us', 1, 'create', 'create'), ('delete', 'us', 1, 'delete', 'delete'), ('stat', 'us', 1, 'ls -l, a name', 'stat'),
+        ('list', 'us', 1, 'ls, a name', 'list'), ('create', 'stat_us', 1, 'stat one at random', 'stat_us'),
+        ('create', 'rename_us', 1, 'rename the top directory', 'rename_us')]),
+    'Computing time of the daemon': ('microseconds', [
+        ('create', 'cpu_us', 1, 'create', 'create'), ('delete', 'cpu_us', 1, 'delete', 'delete'),
+        ('stat', 'cpu_us', 1, 'ls -l, a name', 'stat'), ('list', 'cpu_us', 1, 'ls, a name', 'list')]),
+    'Memory of the daemon': ('MiB resident', [
+        ('create', 'rss_kib', 1024, 'creating', 'create'), ('delete', 'rss_kib', 1024, 'deleting', 'delete'),
+        ('stat', 'rss_kib', 1024, 'ls -l', 'stat'), ('list', 'rss_kib', 1024, 'ls', 'list')]),
+}
 
 
 def nice(value):
@@ -152,26 +162,23 @@ def panel(x, y, title, unit, curves, files):
     for i, (name, colour, points) in enumerate(curves):
         line = ' '.join(f'{WIDTH * n / files:.1f},{HEIGHT - HEIGHT * value / top:.1f}' for n, value in points)
         out.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>'
-                   f'<text x="{WIDTH + 10}" y="{12 + 16 * i}" fill="{colour}">{name}</text>')
+                   f'<text x="{WIDTH * (i % 2) / 2}" y="{HEIGHT + 36 + 16 * (i // 2)}" fill="{colour}">{name}</text>')
     return '\n'.join(out) + '</g>'
 
 
 def drawing(result):
     files, shapes = result['files'], [s for s in SHAPES if any(step['shape'] == s for step in result['steps'])]
-    across, down = WIDTH + 250, HEIGHT + 80
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + 2 * across}" height="{TOP + down * len(shapes)}" '
+    across, down = WIDTH + GAP, HEIGHT + 120
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + len(COLUMNS) * across}" height="{TOP + down * len(shapes)}" '
            'font-family="sans-serif" font-size="12">',
            '<style>.grid{stroke:#ddd} .title{font-weight:bold;font-size:14px}</style>',
            '<rect width="100%" height="100%" fill="white"/>']
     for row, shape in enumerate(shapes):
-        for column, (unit, scale, kinds) in enumerate((('microseconds', 1, CURVES), ('MiB resident', 1024, MEMORY))):
-            curves = []
-            for phase, key, name, colour in kinds:
-                points = [(s['files'], s[key] / scale) for s in result['steps']
-                          if s['shape'] == shape and s['phase'] == phase]
-                curves.append((name, colour, points))
-            title = f'{("Time per operation", "Memory of the daemon")[column]}, {SHAPES[shape]}'
-            out.append(panel(LEFT + column * across, TOP + row * down, title, unit, curves, files))
+        for column, (title, (unit, kinds)) in enumerate(COLUMNS.items()):
+            curves = [(name, COLOURS[colour], [(s['files'], s[key] / scale) for s in result['steps']
+                                               if s['shape'] == shape and s['phase'] == phase])
+                      for phase, key, scale, name, colour in kinds]
+            out.append(panel(LEFT + column * across, TOP + row * down, f'{title}, {SHAPES[shape]}', unit, curves, files))
     return '\n'.join(out) + '\n</svg>\n'
 
 
