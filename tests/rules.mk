@@ -53,7 +53,7 @@ soak: programs harness ## run the cases of tests/soak, each for SOAK_SECONDS (60
 # Long runs of what is random or exhaustive in the cases; the usual run has a few seconds of each.
 ROUNDS ?= 100
 .PHONY: crash
-crash: all harness ## kill -9 of the daemon, ROUNDS times, each of its calls and requests fails once, power failures of a VM
+crash: all harness ## kill -9 of the daemon and power failures of its disk, ROUNDS times, each of its calls and requests fails once, power failures of a VM
 	$(Q)ROUNDS=$(ROUNDS) SECONDS_MAX=1000000 tests/run-cases --build=$(B) --timeout=1000000 tests/fs/crash
 	$(Q)vmtest/crash.sh --build=$(B) --rounds=$$((($(ROUNDS) + 9) / 10))
 

@@ -22,6 +22,8 @@ directory, pass its output through, and end with its exit status.
                     outlives a VM that dies
   --disk-file FILE  that file system in FILE, which is kept: one that is there is used as it is, and
                     what a VM that was ended had written to it is there
+  --log-writes FILE also put down in FILE, which is made, each write to that file system's disk and each
+                    flush, for lose_writes.py
   --icount          one CPU, on which one nanosecond is one executed instruction: repeatable
                     measurements of work done
   --log FILE        also keep the guest's kernel log, of warnings and worse until COMMAND runs
@@ -40,7 +42,7 @@ HELP
 }
 die() { echo "vmtest: $*" >&2; exit 125; }
 
-kernel='' timeout=600 cpus=2 memory=3G disk=8G disk_file='' icount='' log='' features=''
+kernel='' timeout=600 cpus=2 memory=3G disk=8G disk_file='' log_writes='' icount='' log='' features=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kernel | --timeout | --cpus | --memory | --disk | --log)
@@ -52,6 +54,11 @@ while [ $# -gt 0 ]; do
 	--disk-file)
 		[ $# -ge 2 ] || die "$1 needs a value"
 		disk_file=$2
+		shift 2
+		;;
+	--log-writes)
+		[ $# -ge 2 ] || die "$1 needs a value"
+		log_writes=$2
 		shift 2
 		;;
 	--icount) icount=1 cpus=1; shift ;;
@@ -104,6 +111,13 @@ fi
 "$top/vmtest/image.sh" "$top/build/guest.img" || die "cannot make $top/build/guest.img"
 
 qemu_opts="-drive file=$disk_file,if=none,id=scratch,format=raw,cache=unsafe,discard=unmap"
+if [ -n "$log_writes" ]; then
+	: >"$log_writes" || die "cannot make $log_writes"
+	qemu_opts="-blockdev driver=file,node-name=disk,filename=$disk_file,cache.no-flush=on"
+	qemu_opts+=" -blockdev driver=file,node-name=writes,filename=$log_writes,cache.no-flush=on"
+	qemu_opts+=" -blockdev driver=blklogwrites,node-name=scratch,file=disk,log=writes,log-sector-size=512"
+	qemu_opts+=" -pidfile $state/qemu.pid" # for who wants it to end without a flush
+fi
 qemu_opts+=" -device virtio-blk-pci,drive=scratch,serial=scratch"
 qemu_opts+=" -drive file=$top/build/guest.img,if=none,id=often,format=raw,readonly=on"
 qemu_opts+=" -device virtio-blk-pci,drive=often,serial=often"

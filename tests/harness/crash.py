@@ -45,7 +45,9 @@ class Mount:
         return True
 
     def clear(self):
-        """The daemon is dead: take its mount away."""
+        """The daemon is dead, or is now: take its mount away."""
+        if not self.process:
+            return
         self.process.kill()
         self.process.wait()
         for _ in range(1000):
