@@ -22,15 +22,26 @@ struct reply {
 };
 
 /*
+ * There is nothing to open, and with BPF the kernel may keep what it read: a directory changes through this
+ * kernel only, which drops the listing when it does. Told once that there is no such operation, it does the
+ * same and never asks again, nor sends RELEASEDIR. Without BPF a listing is best read again, by READDIRPLUS:
+ * it brings the attributes that would else be asked for one by one.
+ *
  * Valid replies:
  *   fuse_reply_open
  *   fuse_reply_err
  */
 void fs_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	const struct volume *v = fs_begin(req, DAEMON_OP_opendir);
+
 	(void)ino;
-	fs_begin(req, DAEMON_OP_opendir);
+	if (v->kernel && v->no_opendir) {
+		fuse_reply_err(req, ENOSYS);
+		return;
+	}
 	fi->fh = 0;
+	fi->cache_readdir = fi->keep_cache = v->kernel != NULL;
 	fuse_reply_open(req, fi);
 }
 

@@ -16,7 +16,7 @@ static void want(struct fuse_conn_info *conn, unsigned capability, bool on)
 
 static void fs_init(void *userdata, struct fuse_conn_info *conn)
 {
-	const struct volume *v = userdata;
+	struct volume *v = userdata;
 
 	/* Write-through: what write(2) took is at the daemon, and the kernel's times and sizes are ours. */
 	want(conn, FUSE_CAP_WRITEBACK_CACHE, false);
@@ -34,6 +34,7 @@ static void fs_init(void *userdata, struct fuse_conn_info *conn)
 	want(conn, FUSE_CAP_ASYNC_READ, true);
 	want(conn, FUSE_CAP_ASYNC_DIO, true);
 	want(conn, FUSE_CAP_EXPORT_SUPPORT, true); /* LOOKUP of "." and ".." is answered */
+	v->no_opendir = conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT;
 	/* Locks are the kernel's own: one mount, one table. */
 	want(conn, FUSE_CAP_POSIX_LOCKS, false);
 	want(conn, FUSE_CAP_FLOCK_LOCKS, false);
