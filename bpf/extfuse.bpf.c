@@ -35,7 +35,9 @@
 #include "getattr.bpf.h"
 #include "lookup.bpf.h"
 #include "mutate.bpf.h"
+#include "open.bpf.h"
 #include "read.bpf.h"
+#include "xattr.bpf.h"
 
 #define FUSE_TMPFILE_OP 51 /* by number: not in every kernel's enum fuse_opcode */
 #define FUSE_COPY_FILE_RANGE_64_OP 53
@@ -67,6 +69,12 @@ int BPF_PROG(extfuse_request, struct extfuse_request *req)
 		return do_link(ctx, req);
 	case FUSE_OPEN:
 		return do_open(ctx, req);
+	case FUSE_RELEASE:
+		return do_release(req);
+	case FUSE_GETXATTR:
+		return do_getxattr(req);
+	case FUSE_LISTXATTR:
+		return do_listxattr(req);
 	case FUSE_CREATE:
 		return do_name(ctx, req, EXTFUSE_OP_CREATE);
 	case FUSE_TMPFILE_OP: /* puts no name into the directory */

@@ -24,7 +24,7 @@
 #endif
 
 #define EXTFUSE_ABI_MAGIC 0x45584655u /* "EXFU" */
-#define EXTFUSE_ABI_VERSION 2u
+#define EXTFUSE_ABI_VERSION 3u
 
 /* ---- geometry of the data cache --------------------------------------- */
 
@@ -131,7 +131,11 @@ struct extfuse_config {
 	__u64 negative_valid_ns; /* ... and a negative one */
 	__u64 attr_valid_ns;     /* ... and attributes; rounded up to the kernel's next tick if not 0 */
 	__u32 events;            /* 0: write no ring records */
-	__u32 reserved;
+	__u32 flags;             /* enum extfuse_config_flags */
+};
+
+enum extfuse_config_flags {
+	EXTFUSE_CONFIG_ACL = 1 << 0, /* the mount has POSIX ACLs; without it they are EOPNOTSUPP */
 };
 
 /* ---- counters ---------------------------------------------------------- */
@@ -149,11 +153,14 @@ struct extfuse_config {
 	X(RENAME, "rename")                   \
 	X(LINK, "link")                       \
 	X(OPEN, "open")                       \
+	X(RELEASE, "release")                 \
 	X(CREATE, "create")                   \
 	X(TMPFILE, "tmpfile")                 \
 	X(WRITE, "write")                     \
 	X(FALLOCATE, "fallocate")             \
 	X(COPY_FILE_RANGE, "copy_file_range") \
+	X(GETXATTR, "getxattr")               \
+	X(LISTXATTR, "listxattr")             \
 	X(SETXATTR, "setxattr")               \
 	X(REMOVEXATTR, "removexattr")         \
 	X(OTHER, "other")
@@ -170,7 +177,7 @@ enum extfuse_op {
 	X(NEGATIVE, "negative")   /* answered in the kernel: known to be absent */                   \
 	X(MISS, "miss")           /* no entry: passed to the daemon */                               \
 	X(STALE, "stale")         /* entry expired or of another generation: passed */               \
-	X(UNCOVERED, "uncovered") /* read: not every byte is in the cache file: passed */            \
+	X(UNCOVERED, "uncovered") /* read, open: not every byte is in the cache file: passed */      \
 	X(ASIDE, "aside")         /* read: the module stepped aside (dirty pages, shared mapping) */ \
 	X(DROP, "drop")           /* mutating request: entries dropped, then passed */               \
 	X(PASS, "pass")           /* nothing to look up or to drop */
@@ -215,10 +222,10 @@ enum extfuse_verdict {
 struct extfuse_request {
 	__u64 nodeid;    /* inode of the request; directory of the (first) name */
 	__u64 nodeid2;   /* RENAME, RENAME2: directory of the second name; LINK: the inode linked;
-	                  * COPY_FILE_RANGE: the inode written to */
+	                  * COPY_FILE_RANGE: the inode written to; RELEASE: the file handle */
 	__u32 opcode;    /* enum fuse_opcode */
 	__u32 flags;     /* OPEN, CREATE: open flags; SETATTR: valid; GETATTR: getattr_flags; RENAME2: flags;
-	                  * LOOKUP: enum extfuse_lookup_flags */
+	                  * LOOKUP: enum extfuse_lookup_flags; GETXATTR, LISTXATTR: size asked for */
 	__u32 name_len;  /* without NUL; 0: this request has no name */
 	__u32 name2_len; /* second name of RENAME, RENAME2 */
 	__u32 out_max;   /* bytes that the caller has room for, at most sizeof(out) */
@@ -229,6 +236,8 @@ struct extfuse_request {
 	union {
 		struct fuse_entry_out entry;
 		struct fuse_attr_out attr;
+		struct fuse_open_out open;
+		struct fuse_getxattr_out xattr;
 		__u64 raw[16];
 	} out;
 	/* ... to here */
@@ -237,6 +246,12 @@ struct extfuse_request {
 	char name[256];
 	char name2[256];
 };
+
+/*
+ * The file handle of a file that was opened by the programs. The daemon, which gives out no such handle,
+ * knows nothing of it; the node id says what is meant. A RELEASE of it ends with V_REPLY.
+ */
+#define EXTFUSE_FH_NONE 0ull
 
 enum extfuse_lookup_flags {
 	/*

@@ -23,8 +23,6 @@
 #include "entries.bpf.h"
 #include "stats.bpf.h"
 
-#define O_TRUNC 01000
-
 static __always_inline void bump(__u64 ino)
 {
 	__u32 slot = extfuse_epoch_slot(ino);
@@ -154,14 +152,6 @@ static __always_inline int do_inode(void *ctx, __u64 ino, enum extfuse_op op)
 {
 	drop_inode(ino);
 	return dropped(ctx, op, ino, 0, 0);
-}
-
-static __always_inline int do_open(void *ctx, struct extfuse_request *req)
-{
-	if (req->flags & O_TRUNC)
-		return do_inode(ctx, req->nodeid, EXTFUSE_OP_OPEN);
-	count(EXTFUSE_OP_OPEN, EXTFUSE_PASS);
-	return EXTFUSE_V_PASS;
 }
 
 #endif

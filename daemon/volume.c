@@ -437,6 +437,7 @@ static int volume_open_kernel(struct volume *v, int fuse_fd, const char *pin_dir
 		.negative_valid_ns = to_ns(v->negative_entry_valid),
 		.attr_valid_ns = to_ns(v->attr_valid),
 		.events = 1,
+		.flags = v->options->acl ? EXTFUSE_CONFIG_ACL : 0,
 	};
 	return kernel_open(&options, fuse_fd, &v->kernel, ret_why);
 }

@@ -5,7 +5,7 @@
 /*
  * Inside of extfuse.ko, in the order a request meets it:
  *
- *   hook.c     ftrace on three entries of fs/fuse: is this connection served?
+ *   hook.c     ftrace on four entries of fs/fuse: is this connection served?
  *   revalidate.c  a name that the dentry cache has -> does it still hold?
  *   request.c  a request in its wire form -> struct extfuse_request -> verdict -> answer
  *   read.c     read(2) -> struct extfuse_read -> verdict -> I/O on a backing file

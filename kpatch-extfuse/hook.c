@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Entry of fs/fuse.  Three functions are traced; the handler runs the verdict and
+ * Entry of fs/fuse.  Four functions are traced; the handler runs the verdict and
  * either returns (the original runs as if nothing was there, and no frame of
  * this module stays on the stack while it waits for the daemon) or has the task
  * continue in a function of this module instead, called as the original was.
@@ -55,6 +55,25 @@ static void notrace extfuse_on_request(unsigned long ip, unsigned long parent_ip
 		extfuse_return(fregs, result);
 }
 
+/*
+ * int fuse_simple_background(struct fuse_mount *fm, struct fuse_args *args, gfp_t gfp_flags)
+ *
+ * A RELEASE that is answered is as one that could not be sent: its caller, who needs no answer, does at once
+ * what else the daemon's would have it do.
+ */
+static void notrace extfuse_on_background(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
+                                          struct ftrace_regs *fregs)
+{
+	struct fuse_mount *fm = (struct fuse_mount *)ftrace_regs_get_argument(fregs, 0);
+	struct fuse_args *args = (struct fuse_args *)ftrace_regs_get_argument(fregs, 1);
+	long result;
+
+	if (!extfuse_maybe_served(fm->fc) || args->opcode != FUSE_RELEASE)
+		return;
+	if (extfuse_answer(fm->fc, args, &result))
+		extfuse_return(fregs, -ENOTCONN);
+}
+
 /* ssize_t fuse_file_read_iter(struct kiocb *iocb, struct iov_iter *to) */
 static void notrace extfuse_on_read(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
                                     struct ftrace_regs *fregs)
@@ -100,6 +119,7 @@ static struct {
 	struct ftrace_ops ops;
 } extfuse_hooks[] = {
 	{"__fuse_simple_request", {.func = extfuse_on_request, .flags = FTRACE_OPS_FL_IPMODIFY}},
+	{"fuse_simple_background", {.func = extfuse_on_background, .flags = FTRACE_OPS_FL_IPMODIFY}},
 	{"fuse_file_read_iter", {.func = extfuse_on_read, .flags = FTRACE_OPS_FL_IPMODIFY}},
 	{"fuse_dentry_revalidate", {.func = extfuse_on_revalidate, .flags = FTRACE_OPS_FL_IPMODIFY}},
 };

@@ -93,6 +93,7 @@ awk -v wanted="$wanted" -v q="'" '
 		for (i = 1; i <= n; i++)
 			want["struct " names[i]] = names[i]
 		proto["__fuse_simple_request"] = "idmap fm args"
+		proto["fuse_simple_background"] = "fm args gfp_flags"
 		proto["fuse_file_read_iter"] = "iocb to"
 		proto["fuse_dentry_revalidate"] = "entry flags"
 	}

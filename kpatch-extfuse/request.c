@@ -123,6 +123,8 @@ static __always_inline bool extfuse_parse(const struct fuse_args *args, struct e
 		struct fuse_rename2_in rename;
 		struct fuse_link_in link;
 		struct fuse_open_in open;
+		struct fuse_release_in release;
+		struct fuse_getxattr_in getxattr;
 		struct fuse_create_in create;
 		struct fuse_copy_file_range_in copy;
 	} in EXTFUSE_UNINIT;
@@ -189,6 +191,19 @@ static __always_inline bool extfuse_parse(const struct fuse_args *args, struct e
 		if (!wire_read(&w, &in.open, sizeof(in.open)))
 			return false;
 		req->flags = in.open.flags;
+		return true;
+	case FUSE_RELEASE:
+		if (!wire_read(&w, &in.release, sizeof(in.release)))
+			return false;
+		req->nodeid2 = in.release.fh;
+		return true;
+	case FUSE_GETXATTR:
+	case FUSE_LISTXATTR:
+		if (!wire_read(&w, &in.getxattr, sizeof(in.getxattr)))
+			return false;
+		req->flags = in.getxattr.size;
+		if (args->opcode == FUSE_GETXATTR)
+			req->name_len = wire_name(&w, req->name);
 		return true;
 	case FUSE_SETATTR:
 		if (wire_read(&w, &in.setattr, sizeof(in.setattr)))

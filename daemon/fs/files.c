@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Files: OPEN, CREATE, READ, WRITE, FLUSH, RELEASE, FSYNC, and what makes, finds and copies ranges. The
- * handle is a struct data_file. */
+/*
+ * Files: OPEN, CREATE, READ, WRITE, FLUSH, RELEASE, FSYNC, and what makes, finds and copies ranges. The
+ * handle is a struct data_file; a file that the kernel opened by itself has none (EXTFUSE_FH_NONE), which
+ * is for reading only, and is got for each request that needs one.
+ */
+#include "bpf/extfuse_abi.h"
 #include "common/log.h"
 #include "daemon/data/data.h"
 #include "daemon/fs/fs.h"
@@ -19,6 +23,21 @@
 static struct data_file *handle(const struct fuse_file_info *fi)
 {
 	return (struct data_file *)(uintptr_t)fi->fh;
+}
+
+/* The open file of a request, to be put by unuse(). */
+static int use(struct volume *v, uint64_t ino, const struct fuse_file_info *fi, struct data_file **ret)
+{
+	if (fi->fh == EXTFUSE_FH_NONE)
+		return data_file_get(v->data, ino, ret);
+	*ret = handle(fi);
+	return 0;
+}
+
+static void unuse(const struct fuse_file_info *fi, struct data_file *f)
+{
+	if (fi->fh == EXTFUSE_FH_NONE)
+		data_file_put(f);
 }
 
 static bool is_writable(const struct fuse_file_info *fi)
@@ -202,13 +221,18 @@ void fs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct f
 {
 	struct volume *v = fs_begin(req, DAEMON_OP_read);
 	char *buffer = read_buffer(size);
+	struct data_file *f = NULL;
 	ssize_t n;
 
 	if (!buffer) {
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	n = offset < 0 ? -EINVAL : data_read(handle(fi), (uint64_t)offset, size, buffer);
+	n = offset < 0 ? -EINVAL : use(v, ino, fi, &f);
+	if (!n) {
+		n = data_read(f, (uint64_t)offset, size, buffer);
+		unuse(fi, f);
+	}
 	/* That this came here means that the kernel does not know what is cached of it, or not any more. */
 	if (n > 0)
 		publish_data(v->publish, ino, (uint64_t)offset, (uint64_t)n);
@@ -231,7 +255,9 @@ void fs_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 	int r;
 
 	fs_begin(req, DAEMON_OP_write);
-	if (offset < 0 || offset > INT64_MAX - (off_t)size)
+	if (!handle(fi))
+		r = -EBADF;
+	else if (offset < 0 || offset > INT64_MAX - (off_t)size)
 		r = -EFBIG;
 	else
 		r = data_write(handle(fi), (uint64_t)offset, size, data, append);
@@ -241,10 +267,15 @@ void fs_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 		fuse_reply_write(req, size);
 }
 
-static int flush(struct fuse_file_info *fi, uint64_t ino)
+static int flush(struct volume *v, const struct fuse_file_info *fi, uint64_t ino)
 {
-	int r = data_flush(handle(fi));
+	struct data_file *f;
+	int r = use(v, ino, fi, &f);
 
+	if (!r) {
+		r = data_flush(f);
+		unuse(fi, f);
+	}
 	return r < 0 ? fs_data_error(ino, "storing", r) : 0;
 }
 
@@ -256,8 +287,9 @@ static int flush(struct fuse_file_info *fi, uint64_t ino)
  */
 void fs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	fs_begin(req, DAEMON_OP_flush);
-	fs_reply_result(req, flush(fi, ino)); /* of whichever open: fi->flags is not set here */
+	struct volume *v = fs_begin(req, DAEMON_OP_flush);
+
+	fs_reply_result(req, flush(v, fi, ino)); /* of whichever open: fi->flags is not set here */
 }
 
 /*
@@ -268,11 +300,11 @@ void fs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
  */
 void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct volume *v = fs_begin(req, DAEMON_OP_release);
 	int r = 0;
 
-	fs_begin(req, DAEMON_OP_release);
 	if (is_writable(fi))
-		r = flush(fi, ino);
+		r = flush(v, fi, ino);
 	data_file_put(handle(fi));
 	fs_reply_result(req, r);
 }
@@ -286,7 +318,7 @@ void fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 	struct volume *v = fs_begin(req, DAEMON_OP_fsync);
 	int r;
 
-	r = flush(fi, ino);
+	r = flush(v, fi, ino);
 	/* Modes and times of a file without new data. */
 	if (!r && !datasync)
 		r = meta_sync(v->meta);
@@ -312,6 +344,8 @@ void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t 
 	if ((what && what != FALLOC_FL_ZERO_RANGE && what != FALLOC_FL_PUNCH_HOLE) ||
 	    (what == FALLOC_FL_PUNCH_HOLE && !keep_size))
 		r = -EOPNOTSUPP;
+	else if (!handle(fi))
+		r = -EBADF;
 	else if (offset < 0 || length <= 0)
 		r = -EINVAL;
 	else if (offset > INT64_MAX - length)
@@ -335,16 +369,21 @@ void fs_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t 
  */
 void fs_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi)
 {
+	struct volume *v = fs_begin(req, DAEMON_OP_lseek);
+	struct data_file *f;
 	uint64_t found;
 	int r;
 
-	fs_begin(req, DAEMON_OP_lseek);
 	if (whence != SEEK_DATA && whence != SEEK_HOLE)
 		r = -EINVAL;
 	else if (offset < 0)
 		r = -ENXIO;
 	else
-		r = data_seek(handle(fi), (uint64_t)offset, whence == SEEK_HOLE, &found);
+		r = use(v, ino, fi, &f);
+	if (!r) {
+		r = data_seek(f, (uint64_t)offset, whence == SEEK_HOLE, &found);
+		unuse(fi, f);
+	}
 	if (r == 0)
 		fuse_reply_lseek(req, (off_t)found);
 	else
@@ -363,16 +402,21 @@ void fs_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_in, stru
                         int flags)
 {
 	struct volume *v = fs_begin(req, DAEMON_OP_copy_file_range);
+	struct data_file *from;
 	ssize_t n;
 
-	(void)ino_in;
 	if (length > MAX_COPY)
 		length = MAX_COPY;
-	if (flags || offset_in < 0 || offset_out < 0)
+	if (!handle(fi_out))
+		n = -EBADF;
+	else if (flags || offset_in < 0 || offset_out < 0)
 		n = -EINVAL;
 	else
-		n = data_copy(handle(fi_in), (uint64_t)offset_in, handle(fi_out), (uint64_t)offset_out,
-		              length);
+		n = use(v, ino_in, fi_in, &from);
+	if (!n) {
+		n = data_copy(from, (uint64_t)offset_in, handle(fi_out), (uint64_t)offset_out, length);
+		unuse(fi_in, from);
+	}
 	publish_inode(v->publish, ino_out);
 	if (n >= 0)
 		fuse_reply_write(req, (size_t)n);

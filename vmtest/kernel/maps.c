@@ -99,7 +99,7 @@ void tfs_detach(struct tfs *t)
 
 /* ---- entries ---- */
 
-void tfs_publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id)
+static void publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id, uint32_t flags)
 {
 	const struct stat *st = &t->nodes[ino].st;
 	struct extfuse_inode v = {
@@ -121,10 +121,20 @@ void tfs_publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id)
 			},
 		.generation = 1,
 		.backing_id = backing_id,
-		.flags = backing_id ? EXTFUSE_INODE_CACHED : 0,
+		.flags = flags,
 	};
 
 	check(bpf_map_update_elem(t->inode, &ino, &v, BPF_ANY) == 0);
+}
+
+void tfs_publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id)
+{
+	publish_inode(t, ino, backing_id, backing_id ? EXTFUSE_INODE_CACHED : 0);
+}
+
+void tfs_publish_bare_inode(struct tfs *t, uint64_t ino)
+{
+	publish_inode(t, ino, 0, EXTFUSE_INODE_NO_XATTR);
 }
 
 /* One of the two maps, and the key in it. */

@@ -251,6 +251,7 @@ static void tfs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (n && fi->flags & O_TRUNC)
 		resize(n, 0);
 	pthread_mutex_unlock(&t->lock);
+	fi->fh = 1;               /* any but EXTFUSE_FH_NONE */
 	fuse_reply_open(req, fi); /* pages are not kept: each open reads anew */
 }
 
@@ -296,6 +297,45 @@ static void tfs_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const
                          int flags)
 {
 	done(tfs_of(req, FUSE_SETXATTR), req, 0);
+}
+
+/* Everything has the one attribute "user.here". */
+#define HERE "user.here"
+
+static void reply_sized(fuse_req_t req, const char *data, size_t length, size_t size)
+{
+	if (size)
+		fuse_reply_buf(req, data, length);
+	else
+		fuse_reply_xattr(req, length);
+}
+
+static void tfs_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	struct tfs *t = tfs_of(req, FUSE_GETXATTR);
+
+	if (strcmp(name, HERE) != 0)
+		return done(t, req, ENODATA);
+	pthread_mutex_unlock(&t->lock);
+	reply_sized(req, "x", 1, size);
+}
+
+static void tfs_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	struct tfs *t = tfs_of(req, FUSE_LISTXATTR);
+
+	pthread_mutex_unlock(&t->lock);
+	reply_sized(req, HERE, sizeof(HERE), size);
+}
+
+static void tfs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	done(tfs_of(req, FUSE_FLUSH), req, 0);
+}
+
+static void tfs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	done(tfs_of(req, FUSE_RELEASE), req, 0);
 }
 
 static void tfs_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
@@ -353,6 +393,10 @@ static const struct fuse_lowlevel_ops operations = {
 	.open = tfs_open,
 	.read = tfs_read,
 	.write = tfs_write,
+	.flush = tfs_flush,
+	.release = tfs_release,
+	.getxattr = tfs_getxattr,
+	.listxattr = tfs_listxattr,
 	.setxattr = tfs_setxattr,
 	.removexattr = tfs_removexattr,
 	.fallocate = tfs_fallocate,
