@@ -13,6 +13,7 @@ ln -s file1 "$MNT/tree/link"
 chmod u+s "$MNT/tree/file2"
 use() {
 	cat "$MNT"/tree/file* "$MNT"/tree/sub/* "$MNT/tree/empty" "$MNT/tree/link" | sha256sum
+	# shellcheck disable=SC2012 # what ls asks for is what is to be seen
 	ls -laR "$MNT/tree" | sha256sum
 	find "$MNT/tree" -printf '%p %s %l\n' | sort | sha256sum
 	getfattr -R -d -m - "$MNT/tree"

@@ -55,7 +55,7 @@ assert_eq "$(asked listing)" 0 "requests of a listing that was read before"
 mkdir "$MNT/gone"
 touch "$MNT/gone/x"
 (
-	cd "$MNT/gone"
+	cd "$MNT/gone" || exit
 	ls >"$CASE_DIR/inside"
 	rm "$MNT/gone/x"
 	rmdir "$MNT/gone"
