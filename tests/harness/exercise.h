@@ -12,7 +12,7 @@
 #define EXERCISE_PIECE 300000
 
 /* How often each is drawn, and whether with --apart, where none may change the size of the file. */
-#define KINDS(X)                  \
+#define EXERCISE_KINDS(X)         \
 	X(read, 24, true)         \
 	X(write, 16, true)        \
 	X(append, 2, false)       \
@@ -31,11 +31,11 @@
 	X(forget, 3, true)        \
 	X(size, 2, true)
 
-enum kind {
-#define X(name, often, apart) KIND_##name,
-	KINDS(X)
+enum exercise_kind {
+#define X(name, often, apart) EXERCISE_##name,
+	EXERCISE_KINDS(X)
 #undef X
-		KIND_COUNT
+		EXERCISE_COUNT
 };
 
 struct exercise_op {

@@ -255,45 +255,45 @@ static void do_size(void)
 
 static void do_op(const struct exercise_op *op)
 {
-	switch ((enum kind)op->kind) {
-	case KIND_read:
+	switch ((enum exercise_kind)op->kind) {
+	case EXERCISE_read:
 		return do_read(op);
-	case KIND_write:
+	case EXERCISE_write:
 		return do_write(op);
-	case KIND_append:
+	case EXERCISE_append:
 		return do_append(op);
-	case KIND_truncate:
+	case EXERCISE_truncate:
 		return do_truncate(op);
-	case KIND_map_read:
+	case EXERCISE_map_read:
 		return do_map(op, false);
-	case KIND_map_write:
+	case EXERCISE_map_write:
 		return do_map(op, true);
-	case KIND_punch:
+	case EXERCISE_punch:
 		return do_allocate(op, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
-	case KIND_zero:
+	case EXERCISE_zero:
 		return do_allocate(op, FALLOC_FL_ZERO_RANGE);
-	case KIND_zero_keep:
+	case EXERCISE_zero_keep:
 		return do_allocate(op, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE);
-	case KIND_allocate:
+	case EXERCISE_allocate:
 		return do_allocate(op, 0);
-	case KIND_allocate_keep:
+	case EXERCISE_allocate_keep:
 		return do_allocate(op, FALLOC_FL_KEEP_SIZE);
-	case KIND_copy:
+	case EXERCISE_copy:
 		return do_copy(op);
-	case KIND_seek:
+	case EXERCISE_seek:
 		return do_seek(op);
-	case KIND_fsync:
+	case EXERCISE_fsync:
 		must((op->seed % 2 ? fsync(fd) : fdatasync(fd)) == 0, "fsync");
 		shared->unwritten[me] = false;
 		return;
-	case KIND_reopen:
+	case EXERCISE_reopen:
 		close_file();
 		return open_file();
-	case KIND_forget: /* so that the next read asks the file system */
+	case EXERCISE_forget: /* so that the next read asks the file system */
 		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 		return;
-	case KIND_size:
-	case KIND_COUNT:
+	case EXERCISE_size:
+	case EXERCISE_COUNT:
 		return do_size();
 	}
 }
@@ -350,7 +350,7 @@ static void process_main(const struct script *ops)
 
 static void check_end(void)
 {
-	struct exercise_op op = {.kind = KIND_read};
+	struct exercise_op op = {.kind = EXERCISE_read};
 
 	piece = malloc(4 * EXERCISE_PIECE);
 	open_file();

@@ -11,7 +11,7 @@ static const struct {
 	bool apart;
 } kinds[] = {
 #define X(name, often, apart) {#name, often, apart},
-	KINDS(X)
+	EXERCISE_KINDS(X)
 #undef X
 };
 
@@ -37,10 +37,10 @@ struct exercise_op exercise_random_op(uint64_t *state)
 	                          : exercise.max_size;
 	uint64_t base = exercise.apart ? op.process * region : 0, sum = 0, pick;
 
-	for (unsigned k = 0; k < KIND_COUNT; k++)
+	for (unsigned k = 0; k < EXERCISE_COUNT; k++)
 		sum += kinds[k].apart || !exercise.apart ? kinds[k].often : 0;
 	pick = chance_below(state, sum);
-	for (unsigned k = 0; k < KIND_COUNT; k++) {
+	for (unsigned k = 0; k < EXERCISE_COUNT; k++) {
 		unsigned often = kinds[k].apart || !exercise.apart ? kinds[k].often : 0;
 
 		if (pick < often) {
@@ -52,11 +52,11 @@ struct exercise_op exercise_random_op(uint64_t *state)
 	op.at = random_place(state, region - 1);
 	op.to = random_place(state, region - 1);
 	op.length = 1 + chance_below(state, chance_below(state, 3) ? 5000 : EXERCISE_PIECE);
-	if (op.kind == KIND_copy || op.kind == KIND_punch)
+	if (op.kind == EXERCISE_copy || op.kind == EXERCISE_punch)
 		op.length *= 1 + chance_below(state, 4);
 	if (op.length > region - op.at)
 		op.length = region - op.at;
-	if (op.kind == KIND_copy && op.length > region - op.to)
+	if (op.kind == EXERCISE_copy && op.length > region - op.to)
 		op.length = region - op.to;
 	op.at += base;
 	op.to += base;
@@ -81,12 +81,12 @@ void exercise_print_op(FILE *out, const void *printed)
 bool exercise_read_op(const char *line, void *ret_op)
 {
 	unsigned long long at, length, to, seed;
-	struct exercise_op op = {.kind = KIND_COUNT};
+	struct exercise_op op = {.kind = EXERCISE_COUNT};
 	char name[32];
 
 	if (sscanf(line, "%u %31s %llu %llu %llu %llu", &op.process, name, &at, &length, &to, &seed) != 6)
 		return false;
-	for (unsigned k = 0; k < KIND_COUNT; k++)
+	for (unsigned k = 0; k < EXERCISE_COUNT; k++)
 		if (!strcmp(name, kinds[k].name))
 			op.kind = k;
 	op.at = at;
@@ -94,6 +94,6 @@ bool exercise_read_op(const char *line, void *ret_op)
 	op.to = to;
 	op.seed = seed;
 	*(struct exercise_op *)ret_op = op;
-	return op.kind < KIND_COUNT && op.process < exercise.processes && at <= exercise.max_size &&
+	return op.kind < EXERCISE_COUNT && op.process < exercise.processes && at <= exercise.max_size &&
 	       length <= exercise.max_size - at && to <= exercise.max_size;
 }
