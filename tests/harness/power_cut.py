@@ -31,7 +31,7 @@ def patiently(*command):
 class Disk:
     def __init__(self, folder, image):
         self.server, self.top, self.scratch = None, os.path.join(folder, 'disk'), os.path.join(folder, 'scratch')
-        self.image, self.loop = image, None
+        self.image = image
         for path in (self.top, self.scratch):
             os.makedirs(path, exist_ok=True)
 
@@ -45,8 +45,11 @@ class Disk:
                 if self.server.poll() is not None:
                     sys.exit('logdisk ended')
                 time.sleep(0.01)
-        self.loop = run('losetup', '--find', '--show', '--direct-io=on' if log else '--direct-io=off', file)
-        run('mount', '-t', 'ext4', '-o', 'noatime', self.loop, self.scratch)
+        loop = run('losetup', '--find', '--show', '--direct-io=on' if log else '--direct-io=off', file)
+        try:
+            run('mount', '-t', 'ext4', '-o', 'noatime', loop, self.scratch)
+        finally:
+            run('losetup', '--detach', loop)    # when nobody has it mounted any more
 
     def pull_the_plug(self):
         self.server.kill()
@@ -54,8 +57,6 @@ class Disk:
 
     def umount(self):
         patiently('umount', self.scratch)
-        run('losetup', '--detach', self.loop)
-        self.loop = None
         if self.server:
             patiently('umount', self.top)
             self.server = None
@@ -65,8 +66,6 @@ class Disk:
             self.pull_the_plug()
         for path in (self.scratch, self.top):
             subprocess.run(['umount', '-l', path], stderr=subprocess.DEVNULL)
-        if self.loop:
-            subprocess.run(['losetup', '--detach', self.loop])
 
 
 def one_round(args, rng, image, number, log):
