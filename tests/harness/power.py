@@ -67,6 +67,8 @@ class Round:
         loaded = [model.Tree.load(d) for d in self.dirs]
         with open(self.trees, 'wb') as f:
             pickle.dump(loaded, f)
+        for log in self.logs:   # the power may fail before the worker has begun
+            open(log, 'w').close()
         # What is checked later begins with what is durable now.
         fd = os.open(self.at['mnt'], os.O_RDONLY)
         os.fsync(fd)
