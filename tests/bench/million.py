@@ -150,7 +150,7 @@ def nice(value):
 
 def panel(x, y, title, unit, curves, files):
     """@return SVG of one diagram; curves: (name, colour, [(files, value)])."""
-    top = nice(max(value for _, _, points in curves for _, value in points))
+    top = nice(max((value for _, _, points in curves for _, value in points), default=1))
     out = [f'<g transform="translate({x},{y})"><text x="0" y="-12" class="title">{title}</text>']
     for i in range(5):
         at = HEIGHT - HEIGHT * i / 4
@@ -176,7 +176,7 @@ def drawing(result):
     for row, shape in enumerate(shapes):
         for column, (title, (unit, kinds)) in enumerate(COLUMNS.items()):
             curves = [(name, COLOURS[colour], [(s['files'], s[key] / scale) for s in result['steps']
-                                               if s['shape'] == shape and s['phase'] == phase])
+                                               if s['shape'] == shape and s['phase'] == phase and key in s])
                       for phase, key, scale, name, colour in kinds]
             out.append(panel(LEFT + column * across, TOP + row * down, f'{title}, {SHAPES[shape]}', unit, curves, files))
     return '\n'.join(out) + '\n</svg>\n'
