@@ -61,6 +61,14 @@ static __noinline bool surely_absent(struct extfuse_request *req)
 	return dir && dir->flags & EXTFUSE_INODE_ALL_NAMES && !expired(dir->expires_ns) && *now == before;
 }
 
+/* LOOKUP, where it does not end with an answer: fs/fuse asks again behind a revalidation. */
+static __always_inline int pass_lookup(struct extfuse_request *req, enum extfuse_outcome outcome)
+{
+	if (!(req->flags & EXTFUSE_LOOKUP_REVALIDATE))
+		count(EXTFUSE_OP_LOOKUP, outcome);
+	return EXTFUSE_V_PASS;
+}
+
 static __always_inline int do_lookup(struct extfuse_request *req)
 {
 	struct extfuse_dentry_key key;
@@ -68,9 +76,8 @@ static __always_inline int do_lookup(struct extfuse_request *req)
 	struct extfuse_inode *i;
 	__u64 ino;
 
-	if (is_dot(req) || req->out_max < sizeof(req->out.entry)) {
+	if (is_dot(req) || req->out_max < sizeof(req->out.entry))
 		return pass_lookup(req, EXTFUSE_PASS);
-	}
 	if (req->name_len <= EXTFUSE_NAME_SHORT) {
 		short_key(&key, req->nodeid, req->name);
 		d = bpf_map_lookup_elem(&dentry, &key);
@@ -82,20 +89,17 @@ static __always_inline int do_lookup(struct extfuse_request *req)
 			return absent(req);
 		return pass_lookup(req, EXTFUSE_MISS);
 	}
-	if (expired(d->expires_ns)) {
+	if (expired(d->expires_ns))
 		return pass_lookup(req, EXTFUSE_STALE);
-	}
 	ino = d->ino;
 	if (!ino)
 		return absent(req);
 
 	i = bpf_map_lookup_elem(&inode, &ino);
-	if (!i) {
+	if (!i)
 		return pass_lookup(req, EXTFUSE_MISS);
-	}
-	if (i->generation != d->generation || expired(i->expires_ns)) {
+	if (i->generation != d->generation || expired(i->expires_ns))
 		return pass_lookup(req, EXTFUSE_STALE);
-	}
 	count(EXTFUSE_OP_LOOKUP, EXTFUSE_HIT);
 	req->out.entry.nodeid = ino;
 	req->out.entry.generation = i->generation;

@@ -19,12 +19,4 @@ static __always_inline void count(enum extfuse_op op, enum extfuse_outcome outco
 		*n += 1;
 }
 
-/* LOOKUP, where it does not end with an answer: fs/fuse asks again behind a revalidation. */
-static __always_inline int pass_lookup(struct extfuse_request *req, enum extfuse_outcome outcome)
-{
-	if (!(req->flags & EXTFUSE_LOOKUP_REVALIDATE))
-		count(EXTFUSE_OP_LOOKUP, outcome);
-	return EXTFUSE_V_PASS;
-}
-
 #endif

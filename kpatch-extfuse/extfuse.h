@@ -5,13 +5,13 @@
 /*
  * Inside of extfuse.ko, in the order a request meets it:
  *
- *   hook.c     ftrace on four entries of fs/fuse: is this connection served?
+ *   hook.c        ftrace on four entries of fs/fuse: is this connection served?
  *   revalidate.c  a name that the dentry cache has -> does it still hold?
- *   request.c  a request in its wire form -> struct extfuse_request -> verdict -> answer
- *   read.c     read(2) -> struct extfuse_read -> verdict -> I/O on a backing file
- *   backing.c  files that the daemon registered for that I/O
- *   device.c   /dev/extfuse: registers them, and the barrier
- *   ops.c      struct_ops type "extfuse_ops": who is served, by which programs
+ *   request.c     a request in its wire form -> struct extfuse_request -> verdict -> answer
+ *   read.c        read(2) -> struct extfuse_read -> verdict -> I/O on a backing file
+ *   backing.c     files that the daemon registered for that I/O
+ *   device.c      /dev/extfuse: registers them, and the barrier
+ *   ops.c         struct_ops type "extfuse_ops": who is served, by which programs
  *
  * Lifetimes.  An instance (one served connection) is found under RCU and freed
  * a grace period after it was unregistered.  A backing file is found, and read,
@@ -80,6 +80,7 @@ void extfuse_dev_put(struct extfuse_dev *dev);
  * EINVAL not a regular file, or one on FUSE. */
 int extfuse_backing_add(struct extfuse_dev *dev, int fd, u64 *ret_id);
 int extfuse_backing_del(struct extfuse_dev *dev, u64 id); /* or ENOENT; does not wait for readers */
+
 /* Within srcu and RCU; NULL: no such id.  What xa_load() does, but for its own RCU section. */
 static __always_inline struct extfuse_backing *extfuse_backing_find(struct extfuse_dev *dev, u64 id)
 {
@@ -134,6 +135,16 @@ int extfuse_ops_init(void);
 void extfuse_ops_exit(void);
 
 /* ---- request.c ---- */
+
+/* What a program writes, empty, with room for @out_max bytes; the rest of @req is the request. */
+static __always_inline void extfuse_clear_answer(struct extfuse_request *req, u32 out_max)
+{
+	req->out_max = out_max;
+	req->error = 0;
+	req->out_len = 0;
+	req->reserved = 0;
+	memset(&req->out, 0, sizeof(req->out));
+}
 
 /* True: answered, *ret_result is what __fuse_simple_request() shall return. */
 bool extfuse_answer(struct fuse_conn *fc, struct fuse_args *args, long *ret_result);

@@ -268,11 +268,7 @@ bool extfuse_answer(struct fuse_conn *fc, struct fuse_args *args, long *ret_resu
 	inst = extfuse_find(fc);
 	if (!inst || !inst->ops->request || !extfuse_parse(args, &req))
 		goto out;
-	req.out_max = extfuse_room(args);
-	req.error = 0;
-	req.out_len = 0;
-	req.reserved = 0;
-	memset(&req.out, 0, sizeof(req.out));
+	extfuse_clear_answer(&req, extfuse_room(args));
 	if (inst->ops->request(&req) == EXTFUSE_V_REPLY)
 		answered = extfuse_reply(args, &req, ret_result);
 out:

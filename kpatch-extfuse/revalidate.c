@@ -132,11 +132,7 @@ bool extfuse_revalidate(struct fuse_conn *fc, struct dentry *entry, unsigned int
 	req.opcode = FUSE_LOOKUP;
 	req.flags = EXTFUSE_LOOKUP_REVALIDATE;
 	req.name2_len = 0;
-	req.out_max = sizeof(req.out.entry);
-	req.error = 0;
-	req.out_len = 0;
-	req.reserved = 0;
-	memset(&req.out, 0, sizeof(req.out));
+	extfuse_clear_answer(&req, sizeof(req.out.entry));
 	if (inst->ops->request(&req) != EXTFUSE_V_REPLY)
 		goto out;
 	if (req.error || !req.out.entry.nodeid)
