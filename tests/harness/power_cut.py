@@ -113,9 +113,9 @@ def last_check(args, image, log):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--rounds', type=int, default=int(os.environ.get('ROUNDS', 3)))
+    parser.add_argument('--rounds', type=int, default=int(os.environ.get('ROUNDS', 2)))
     parser.add_argument('--seconds', type=float, default=float(os.environ.get('SECONDS_MAX', 6)))
-    parser.add_argument('--longest', type=float, default=1.5)
+    parser.add_argument('--longest', type=float, default=1)
     parser.add_argument('--seed', type=int, default=int(os.environ.get('SEED', random.randrange(10 ** 6))))
     parser.add_argument('--verbose', action='store_true')
     parser.add_argument('folder')
