@@ -64,8 +64,8 @@ int txn_put_chunk(struct meta_txn *t, uint64_t ino, uint64_t chunk, const struct
 		r = txn_refs_came(t, list->slices, list->count);
 	if (r < 0)
 		return r;
-	if (list->count > META_SLICES_MANY)
-		meta_note_crowded(t->m, ino, chunk);
+	if (list->count > META_SLICES_MANY && t->crowded_count < ARRAY_SIZE(t->crowded))
+		t->crowded[t->crowded_count++] = (struct meta_crowded){ino, chunk};
 	if (!list->count)
 		return count ? txn_delete(t, key) : 0;
 	r = meta_encode_slices(list, &value, &size);

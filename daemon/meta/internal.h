@@ -80,6 +80,10 @@ struct meta_txn {
 	struct timespec now;
 	uint64_t add_bytes, add_inodes; /* change of the usage; wraps for less */
 	struct meta_refs refs;          /* written at the end */
+
+	/* For meta_next_crowded(), once it is committed: who looked before would find nothing to do. */
+	struct meta_crowded crowded[8];
+	size_t crowded_count;
 };
 
 /**
@@ -169,7 +173,7 @@ int txn_get_chunk(struct meta_txn *t, uint64_t ino, uint64_t chunk, struct meta_
 int txn_put_chunk(struct meta_txn *t, uint64_t ino, uint64_t chunk, const struct meta_slice *before,
                   size_t count, const struct meta_slices *list);
 
-/** The list of this chunk is, or will be, longer than META_SLICES_MANY. */
+/** The list of this chunk is longer than META_SLICES_MANY. */
 void meta_note_crowded(struct meta *m, uint64_t ino, uint64_t chunk);
 
 /** A value of 'C', checked against the chunk size too. */
