@@ -20,7 +20,7 @@ DAEMON=
 declare -A case_daemons=() # mount point -> process id
 
 # The sanitizers of an asan build: a leak makes the daemon end with a status of its own.
-export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99:verify_asan_link_order=0
 export LSAN_OPTIONS=suppressions=$CURVEFS_TOP/tests/lsan.supp:print_suppressions=0
 export TSAN_OPTIONS=suppressions=$CURVEFS_TOP/tests/tsan.supp:history_size=7:exitcode=99
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
