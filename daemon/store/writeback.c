@@ -188,7 +188,14 @@ static int upload(struct writeback *w, const struct staged *e)
 		r = store_fail(-EBADMSG,
 		               "%s/%s has %zu bytes, %" PRIu64 " were written; remove it to give it up",
 		               w->dir, name, length, e->size);
-	return r < 0 ? r : store_put(w->below, e->key, data, length);
+	if (r == 0)
+		r = store_put(w->below, e->key, data, length);
+	if (r < 0)
+		return r;
+	/* While the entry is owned: with it gone, the name may be another object's. */
+	if (store_delete(w->journal, name) < 0)
+		log_debug("%s/%s: uploaded, but cannot be deleted: %s", w->dir, name, store_last_error());
+	return 0;
 }
 
 /* The upload of @p e failed with @p r. */
@@ -258,7 +265,6 @@ static void *upload_main(void *arg)
 
 	pthread_mutex_lock(&w->lock);
 	while ((e = next_upload(w))) {
-		char name[STORE_COMPONENT_MAX + 1];
 		int r;
 
 		pthread_mutex_unlock(&w->lock);
@@ -272,13 +278,7 @@ static void *upload_main(void *arg)
 		}
 		note_success(w);
 		take_out(w, e);
-		pthread_mutex_unlock(&w->lock);
-		name_of(e->key, name);
-		if (store_delete(w->journal, name) < 0)
-			log_debug("%s/%s: uploaded, but cannot be deleted: %s", w->dir, name,
-			          store_last_error());
 		free(e);
-		pthread_mutex_lock(&w->lock);
 	}
 	pthread_mutex_unlock(&w->lock);
 	return NULL;
@@ -335,20 +335,27 @@ static int remove_staged(struct writeback *w, const char *key, bool *ret_below)
 {
 	char name[STORE_COMPONENT_MAX + 1];
 	struct staged *e;
+	int r;
 
-	pthread_mutex_lock(&w->lock);
+	SCOPED_LOCK(&w->lock);
 	e = find_settled(w, key);
 	*ret_below = !e || e->perhaps_below;
-	if (e) {
-		take_out(w, e);
-		w->state.unneeded++;
-	}
-	pthread_mutex_unlock(&w->lock);
 	if (!e)
 		return 0;
-	free(e);
+	e->busy = true;
+	pthread_mutex_unlock(&w->lock);
 	name_of(key, name);
-	return store_delete(w->journal, name);
+	r = store_delete(w->journal, name);
+	pthread_mutex_lock(&w->lock);
+	e->busy = false;
+	if (r < 0) {
+		pthread_cond_broadcast(&w->moved);
+		return r;
+	}
+	take_out(w, e);
+	free(e);
+	w->state.unneeded++;
+	return 0;
 }
 
 /* The entry of @p key, made if there is none, and owned. NULL: no memory. */

@@ -11,6 +11,9 @@
  * the object. All that is asked of this store is answered as if everything were below already: get, head and
  * list see what is in the journal, and what is deleted before its upload never goes anywhere.
  *
+ * Keys are for one object each, as those of data/ are: one that is deleted here before its upload is not
+ * looked for below, where an earlier one of the same key may be.
+ *
  * Only keys that begin with the prefix go to the journal; all others pass, and so does a put when the
  * journal has no room (free_space_ratio, or its disk is full): then the caller waits for the store as
  * without all this.
