@@ -505,6 +505,9 @@ int volume_close(struct volume *v)
 	if (v->publish)
 		publish_free(v->publish);
 	backup_stop(v->backup);
+	/* Its directory is the metadata's, and goes with it to whoever comes next. */
+	if (v->store && v->store != v->remote)
+		writeback_stop(v->store);
 	if (v->meta) {
 		q = meta_sync(v->meta);
 		if (q < 0)

@@ -217,6 +217,8 @@ int offline_open(const char *source, enum offline_for what_for, struct store **r
 
 void offline_close(struct store *store, struct meta *meta)
 {
+	if (store && store != remote)
+		writeback_stop(store);
 	meta_close(meta);
 	lease_release(TAKE_PTR(lease));
 	if (store || remote)

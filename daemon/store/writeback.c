@@ -602,8 +602,10 @@ static void free_writeback(struct writeback *w)
 	free(w);
 }
 
-static void stop_threads(struct writeback *w)
+void writeback_stop(struct store *s)
 {
+	struct writeback *w = writeback(s);
+
 	pthread_mutex_lock(&w->lock);
 	w->ends = true;
 	pthread_cond_broadcast(&w->work);
@@ -617,7 +619,7 @@ static void writeback_close(struct store *s)
 	struct writeback *w = writeback(s);
 	struct store *below = w->below;
 
-	stop_threads(w);
+	writeback_stop(s);
 	if (w->state.objects)
 		log_warning("%" PRIu64 " objects (%" PRIu64
 		            " bytes) are not uploaded yet; they stay in %s until "

@@ -57,6 +57,12 @@ int writeback_open(struct store *below, const struct writeback_options *options,
  */
 int writeback_drain(struct store *s);
 
+/**
+ * Upload nothing more; what is under way is finished first. Called before the directory is let go of: who
+ * opens it next must not find another one at work in it.
+ */
+void writeback_stop(struct store *s);
+
 struct writeback_state {
 	uint64_t objects, bytes;   /* in the journal now */
 	int64_t oldest_s;          /* Unix time of the oldest of them; 0: none */

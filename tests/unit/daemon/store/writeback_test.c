@@ -204,6 +204,26 @@ static void an_upload_that_fails_is_tried_again(void **state)
 	store_close(s);
 }
 
+static void after_a_stop_nobody_is_at_work_in_the_directory(void **state)
+{
+	struct store *s = open_with((struct writeback_options){.stage = true, .uploads = 1},
+	                            "put:delay_ms=300,key=data/");
+
+	(void)state;
+	put(s, "data/first", "x");
+	usleep(50000); /* it is on its way */
+	put(s, "data/second", "x");
+	writeback_stop(s);
+	assert_true(is_uploaded("data/first"));
+	assert_false(is_in_journal("data-first"));
+	usleep(400000);
+	assert_false(is_uploaded("data/second"));
+	assert_true(is_in_journal("data-second"));
+	assert_int_equal(writeback_drain(s), -EROFS);
+	assert_int_equal(store_delete(s, "data/second"), 0);
+	store_close(s);
+}
+
 static void what_was_perhaps_uploaded_is_deleted_below_as_well(void **state)
 {
 	struct store *s = open_with((struct writeback_options){.stage = true, .uploads = 1},
@@ -325,6 +345,7 @@ int main(void)
 		cmocka_unit_test(what_is_deleted_before_its_upload_goes_nowhere),
 		cmocka_unit_test(the_next_open_goes_on_whatever_its_options),
 		cmocka_unit_test(an_upload_that_fails_is_tried_again),
+		cmocka_unit_test(after_a_stop_nobody_is_at_work_in_the_directory),
 		cmocka_unit_test(what_was_perhaps_uploaded_is_deleted_below_as_well),
 		cmocka_unit_test(without_room_it_goes_to_the_store_at_once),
 		cmocka_unit_test(a_journal_that_cannot_be_written_stands_in_nobodys_way),
