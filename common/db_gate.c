@@ -12,17 +12,10 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 
 #define OPEN_SPACE (1u << 20) /* for what is made anew with every opening */
 #define PAUSE_NS 1000000000ll /* between two attempts to reopen */
-
-static int64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ll + t.tv_nsec;
-}
 
 void db_gate_init(struct db_gate *g)
 {
@@ -42,7 +35,7 @@ bool db_gate_enter(struct db_gate *g)
 	SCOPED_LOCK(&g->lock);
 	while (g->closed)
 		pthread_cond_wait(&g->opened, &g->lock);
-	if (g->failed && !g->for_good && !g->users && now_ns() - g->tried_ns > PAUSE_NS) {
+	if (g->failed && !g->for_good && !g->users && monotonic_ns() - g->tried_ns > PAUSE_NS) {
 		g->closed = true;
 		return true;
 	}
@@ -54,7 +47,7 @@ void db_gate_reopened(struct db_gate *g, int r)
 {
 	SCOPED_LOCK(&g->lock);
 	g->failed = r;
-	g->tried_ns = now_ns();
+	g->tried_ns = monotonic_ns();
 	g->closed = false;
 	g->users++;
 	pthread_cond_broadcast(&g->opened);

@@ -2,13 +2,13 @@
 
 /* fsck and gc of a volume that is mounted. */
 
+#include "common/clock.h"
 #include "daemon/ctl/command.h"
 #include "daemon/fsck/report.h"
 #include "daemon/volume.h"
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #define PAUSE_NS 100000000 /* between two progress lines */
 
@@ -20,13 +20,10 @@ struct call {
 static bool send_progress(const char *phase, uint64_t done, uint64_t total, void *arg)
 {
 	struct call *call = arg;
-	struct timespec t;
-	int64_t now;
+	int64_t now = monotonic_ns();
 	json_t *line;
 	bool go_on;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	now = t.tv_sec * 1000000000ll + t.tv_nsec;
 	if (now - call->last_ns < PAUSE_NS)
 		return call->session->wanted(call->session);
 	call->last_ns = now;

@@ -2,13 +2,13 @@
 #include "daemon/ctl/line.h"
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 void ctl_line_init(struct ctl_line *l, int fd, size_t max)
 {
@@ -23,10 +23,7 @@ void ctl_line_done(struct ctl_line *l)
 
 static int64_t now_ms(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return monotonic_ns() / 1000000;
 }
 
 static int wait_for(int fd, short events, int64_t deadline_ms)

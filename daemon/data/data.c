@@ -8,14 +8,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-int64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ll + now.tv_nsec;
-}
-
 static size_t slot_of(uint64_t ino, size_t slots)
 {
 	return (ino * 0x9e3779b97f4a7c15ull >> 32) % slots;

@@ -23,6 +23,7 @@
  */
 
 #include "cache/cache.h"
+#include "common/clock.h"
 #include "daemon/data/data.h"
 #include "daemon/data/transfer.h"
 #include "daemon/meta/slices.h"
@@ -152,8 +153,6 @@ struct data {
 };
 
 /* ---- data.c ---- */
-
-int64_t monotonic_ns(void);
 
 static inline struct cache_file *cache_of(struct data_file *f)
 {
