@@ -1,78 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The journal is a file:// store of its own, flat: an object's name there is its key with '-' for '/'.  (A
- * key with a '-' in it passes.)  In memory there is an entry for each, in a tree by key and in a list by age.
- *
- * An entry is there before anybody can know of the object, and goes once the store below has it; so who finds
- * none asks below.  Whoever writes or uploads the file of an entry owns it meanwhile (`busy`).
- */
-#include "daemon/store/writeback.h"
+/* The calls of a store, and the entries that they are about. */
+#include "daemon/store/writeback_internal.h"
 
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/why.h"
-#include "daemon/store/driver.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <search.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
-
-#define UPLOADS_MAX 64
-
-struct staged {
-	TAILQ_ENTRY(staged) age;
-	uint64_t ticket;  /* counts up */
-	uint64_t size;    /* bytes */
-	int64_t staged_s; /* Unix time */
-	bool busy;
-	bool perhaps_below; /* an upload was tried; its answer may have been lost */
-	char key[];
-};
-
-TAILQ_HEAD(staged_list, staged);
-
-struct writeback {
-	struct store base;
-	struct store *below, *journal;
-	char *dir, *prefix;
-	struct writeback_options options;
-
-	pthread_mutex_t lock; /* all below */
-	pthread_cond_t work;  /* for the uploaders: an entry, a drain, the end */
-	pthread_cond_t moved; /* an upload ended, or an entry is gone */
-	void *tree;           /* of keys, tsearch(3) */
-	struct staged_list entries;
-	uint64_t next_ticket;
-	uint64_t hurry; /* entries below this ticket are uploaded without delay */
-	struct writeback_state state;
-	int64_t pause_until_ns; /* monotonic; after a failure */
-	unsigned pause_s;
-	uint64_t failures;
-	int last_error;
-	char last_text[512];
-	bool ends;
-	pthread_t threads[UPLOADS_MAX];
-	unsigned thread_count;
-};
-
-static struct writeback *writeback(struct store *s)
-{
-	return (struct writeback *)s;
-}
-
-static int64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ll + now.tv_nsec;
-}
 
 /* ---- names ---- */
 
@@ -91,7 +31,7 @@ static void translate(const char *from, char ret[STORE_COMPONENT_MAX + 1], char 
 	ret[i] = 0;
 }
 
-static void name_of(const char *key, char ret[STORE_COMPONENT_MAX + 1])
+void writeback_name(const char *key, char ret[STORE_COMPONENT_MAX + 1])
 {
 	translate(key, ret, '/', '-');
 }
@@ -103,16 +43,11 @@ static int compare_keys(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
-static struct staged *entry_of_node(const void *node)
-{
-	return (struct staged *)(*(char *const *)node - offsetof(struct staged, key));
-}
-
 static struct staged *find(struct writeback *w, const char *key)
 {
 	const void *node = tfind(key, &w->tree, compare_keys);
 
-	return node ? entry_of_node(node) : NULL;
+	return node ? writeback_entry(node) : NULL;
 }
 
 static struct staged *new_entry(const char *key, uint64_t size, int64_t staged_s)
@@ -138,7 +73,7 @@ static int insert(struct writeback *w, struct staged *e)
 	return 0;
 }
 
-static void take_out(struct writeback *w, struct staged *e)
+void writeback_take_out(struct writeback *w, struct staged *e)
 {
 	tdelete(e->key, &w->tree, compare_keys);
 	TAILQ_REMOVE(&w->entries, e, age);
@@ -166,145 +101,6 @@ static bool is_staged(struct writeback *w, const char *key, struct store_object 
 	if (e && ret)
 		*ret = (struct store_object){.size = e->size, .mtime_s = e->staged_s};
 	return e != NULL;
-}
-
-/* ---- uploading ---- */
-
-/* Once the store below has it, the file may go. */
-static int upload(struct writeback *w, const struct staged *e)
-{
-	_cleanup_free_ void *data = NULL;
-	char name[STORE_COMPONENT_MAX + 1];
-	size_t length;
-	int r;
-
-	name_of(e->key, name);
-	r = store_get_all(w->journal, name, e->size, &data, &length);
-	if (r == -ENOENT) {
-		log_error("%s/%s was removed before it was uploaded: what it held is lost", w->dir, name);
-		return 0;
-	}
-	if (r == 0 && length != e->size)
-		r = store_fail(-EBADMSG,
-		               "%s/%s has %zu bytes, %" PRIu64 " were written; remove it to give it up",
-		               w->dir, name, length, e->size);
-	if (r == 0)
-		r = store_put(w->below, e->key, data, length);
-	if (r < 0)
-		return r;
-	/* While the entry is owned: with it gone, the name may be another object's. */
-	if (store_delete(w->journal, name) < 0)
-		log_debug("%s/%s: uploaded, but cannot be deleted: %s", w->dir, name, store_last_error());
-	return 0;
-}
-
-/* The upload of @p e failed with @p r. */
-static void note_failure(struct writeback *w, struct staged *e, int r)
-{
-	e->perhaps_below = true;
-	w->failures++;
-	w->last_error = r;
-	snprintf(w->last_text, sizeof(w->last_text), "%s", store_last_error());
-	w->pause_s = w->pause_s ? 2 * w->pause_s : 1;
-	if (w->pause_s > WRITEBACK_PAUSE_MAX_S)
-		w->pause_s = WRITEBACK_PAUSE_MAX_S;
-	w->pause_until_ns = monotonic_ns() + w->pause_s * 1000000000ll;
-	if (!w->state.failing)
-		log_warning(
-			"what was written cannot be uploaded, it is kept in %s and this is tried again: %s",
-			w->dir, w->last_text);
-	w->state.failing = true;
-}
-
-static void note_success(struct writeback *w)
-{
-	w->state.uploaded++;
-	w->pause_s = 0;
-	w->pause_until_ns = 0;
-	if (w->state.failing)
-		log_info("what was written is uploaded again; %" PRIu64 " objects wait",
-		         w->state.objects - 1);
-	w->state.failing = false;
-}
-
-/* The next to upload, marked; NULL: the end. The lock is held. */
-static struct staged *next_upload(struct writeback *w)
-{
-	while (!w->ends) {
-		int64_t until = w->pause_until_ns, now = monotonic_ns();
-		struct timespec t;
-		struct staged *e;
-
-		TAILQ_FOREACH (e, &w->entries, age) {
-			if (!e->busy)
-				break;
-		}
-		if (e && until <= now && e->ticket >= w->hurry && w->options.delay_s) {
-			int64_t left = e->staged_s + w->options.delay_s - time(NULL);
-
-			/* A clock that was set back makes nobody wait longer. */
-			until = now + (left > w->options.delay_s ? w->options.delay_s : left) * 1000000000ll;
-		}
-		if (e && until <= now) {
-			e->busy = true;
-			return e;
-		}
-		t = (struct timespec){.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
-		if (e)
-			pthread_cond_timedwait(&w->work, &w->lock, &t);
-		else
-			pthread_cond_wait(&w->work, &w->lock);
-	}
-	return NULL;
-}
-
-static void *upload_main(void *arg)
-{
-	struct writeback *w = arg;
-	struct staged *e;
-
-	pthread_mutex_lock(&w->lock);
-	while ((e = next_upload(w))) {
-		int r;
-
-		pthread_mutex_unlock(&w->lock);
-		r = upload(w, e);
-		pthread_mutex_lock(&w->lock);
-		e->busy = false;
-		if (r < 0) {
-			note_failure(w, e, r);
-			pthread_cond_broadcast(&w->moved);
-			continue;
-		}
-		note_success(w);
-		take_out(w, e);
-		free(e);
-	}
-	pthread_mutex_unlock(&w->lock);
-	return NULL;
-}
-
-int writeback_drain(struct store *s)
-{
-	struct writeback *w = writeback(s);
-	const struct staged *first;
-	uint64_t until, failures;
-
-	SCOPED_LOCK(&w->lock);
-	until = w->next_ticket;
-	failures = w->failures;
-	w->hurry = until;
-	w->pause_until_ns = 0;
-	pthread_cond_broadcast(&w->work);
-	while ((first = TAILQ_FIRST(&w->entries)) && first->ticket < until) {
-		if (!w->thread_count)
-			return store_fail(-EROFS, "%" PRIu64 " objects in %s are not uploaded",
-			                  w->state.objects, w->dir);
-		if (w->failures != failures)
-			return store_fail(w->last_error, "%s", w->last_text);
-		pthread_cond_wait(&w->moved, &w->lock);
-	}
-	return 0;
 }
 
 void writeback_get_state(struct store *s, struct writeback_state *ret)
@@ -344,7 +140,7 @@ static int remove_staged(struct writeback *w, const char *key, bool *ret_below)
 		return 0;
 	e->busy = true;
 	pthread_mutex_unlock(&w->lock);
-	name_of(key, name);
+	writeback_name(key, name);
 	r = store_delete(w->journal, name);
 	pthread_mutex_lock(&w->lock);
 	e->busy = false;
@@ -352,7 +148,7 @@ static int remove_staged(struct writeback *w, const char *key, bool *ret_below)
 		pthread_cond_broadcast(&w->moved);
 		return r;
 	}
-	take_out(w, e);
+	writeback_take_out(w, e);
 	free(e);
 	w->state.unneeded++;
 	return 0;
@@ -388,13 +184,13 @@ static int stage(struct writeback *w, const char *key, const void *data, size_t 
 	e = own_entry(w, key, &new);
 	if (!e)
 		return -EAGAIN;
-	name_of(key, name);
+	writeback_name(key, name);
 	r = store_put(w->journal, name, data, length);
 	SCOPED_LOCK(&w->lock);
 	e->busy = false;
 	pthread_cond_broadcast(&w->moved);
 	if (r < 0 && new) {
-		take_out(w, e);
+		writeback_take_out(w, e);
 		free(e);
 		return -EAGAIN;
 	}
@@ -439,7 +235,7 @@ static int writeback_get(struct store *s, const char *key, uint64_t offset, cons
 	store_count_request(s, STORE_GET);
 	(void)length;
 	if (is_staged(w, key, NULL)) {
-		name_of(key, name);
+		writeback_name(key, name);
 		r = store_get_parts(w->journal, name, offset, parts, count);
 	}
 	/* Or uploaded meanwhile. */
@@ -465,7 +261,7 @@ static int writeback_get_all(struct store *s, const char *key, size_t max, void 
 		return r < 0 ? r : store_get_tagged(w->below, key, max, ret_data, ret_length, ret_tag);
 	}
 	if (is_staged(w, key, NULL)) {
-		name_of(key, name);
+		writeback_name(key, name);
 		r = store_get_all(w->journal, name, max, ret_data, ret_length);
 	}
 	return r == -ENOENT ? store_get_all(w->below, key, max, ret_data, ret_length) : r;
@@ -502,86 +298,6 @@ static int writeback_head(struct store *s, const char *key, uint64_t *ret_size)
 	return 0;
 }
 
-/* ---- listing: what is staged, merged into what is below ---- */
-
-struct listing {
-	const char *prefix;
-	struct store_object *staged; /* sorted, keys of their own */
-	size_t count, room, next;
-	store_list_fn fn;
-	void *arg;
-	int r;
-};
-
-static void collect(const void *node, VISIT which, void *arg)
-{
-	const struct staged *e = entry_of_node(node);
-	struct listing *l = arg;
-	char *key;
-
-	if ((which != postorder && which != leaf) || l->r ||
-	    strncmp(e->key, l->prefix, strlen(l->prefix)) != 0)
-		return;
-	if (l->count == l->room) {
-		size_t room = l->room ? 2 * l->room : 64;
-		struct store_object *bigger = reallocarray(l->staged, room, sizeof(*bigger));
-
-		if (bigger) {
-			l->staged = bigger;
-			l->room = room;
-		}
-	}
-	key = strdup(e->key);
-	if (!key || l->count == l->room) {
-		free(key);
-		l->r = -ENOMEM;
-		return;
-	}
-	l->staged[l->count++] = (struct store_object){.key = key, .size = e->size, .mtime_s = e->staged_s};
-}
-
-/* Tell of the staged ones up to @p key; NULL: all. */
-static int list_staged(struct listing *l, const char *key)
-{
-	int r = 0;
-
-	while (r == 0 && l->next < l->count && (!key || strcmp(l->staged[l->next].key, key) < 0))
-		r = l->fn(&l->staged[l->next++], l->arg);
-	return r;
-}
-
-static int list_below(const struct store_object *object, void *arg)
-{
-	struct listing *l = arg;
-	int r = list_staged(l, object->key);
-
-	/* Uploaded, and not deleted here yet, or since the listing began. */
-	if (r == 0 && l->next < l->count && strcmp(l->staged[l->next].key, object->key) == 0)
-		l->next++;
-	return r ? r : l->fn(object, l->arg);
-}
-
-static int writeback_list(struct store *s, const char *prefix, store_list_fn fn, void *arg)
-{
-	struct writeback *w = writeback(s);
-	struct listing l = {.prefix = prefix, .fn = fn, .arg = arg};
-	int r;
-
-	store_count_request(s, STORE_LIST);
-	/* First: what is uploaded after that is seen twice, not missed. */
-	pthread_mutex_lock(&w->lock);
-	twalk_r(w->tree, collect, &l);
-	pthread_mutex_unlock(&w->lock);
-	r = l.r ? store_fail(l.r, "LIST %s/%s: %s", w->base.url, prefix, strerror(-l.r))
-	        : store_list(w->below, prefix, list_below, &l);
-	if (r == 0)
-		r = list_staged(&l, NULL);
-	for (size_t i = 0; i < l.count; i++)
-		free((char *)l.staged[i].key);
-	free(l.staged);
-	return r;
-}
-
 /* ---- life ---- */
 
 static void free_writeback(struct writeback *w)
@@ -589,7 +305,7 @@ static void free_writeback(struct writeback *w)
 	struct staged *e;
 
 	while ((e = TAILQ_FIRST(&w->entries))) {
-		take_out(w, e);
+		writeback_take_out(w, e);
 		free(e);
 	}
 	if (w->journal)
@@ -600,18 +316,6 @@ static void free_writeback(struct writeback *w)
 	free(w->dir);
 	free(w->prefix);
 	free(w);
-}
-
-void writeback_stop(struct store *s)
-{
-	struct writeback *w = writeback(s);
-
-	pthread_mutex_lock(&w->lock);
-	w->ends = true;
-	pthread_cond_broadcast(&w->work);
-	pthread_mutex_unlock(&w->lock);
-	while (w->thread_count)
-		pthread_join(w->threads[--w->thread_count], NULL);
 }
 
 static void writeback_close(struct store *s)
@@ -691,21 +395,6 @@ static int adopt(const struct store_object *object, void *arg)
 	return 0;
 }
 
-static int start_threads(struct writeback *w)
-{
-	unsigned count = w->options.uploads < UPLOADS_MAX ? w->options.uploads : UPLOADS_MAX;
-
-	while (w->thread_count < count) {
-		int r = pthread_create(&w->threads[w->thread_count], NULL, upload_main, w);
-
-		/* Fewer do as well. */
-		if (r)
-			return w->thread_count ? 0 : -r;
-		w->thread_count++;
-	}
-	return 0;
-}
-
 /* As store_open() does it, but that no faults are injected here. */
 static int open_journal(struct writeback *w, char **ret_why)
 {
@@ -745,7 +434,7 @@ int writeback_open(struct store *below, const struct writeback_options *options,
 	if (r == 0)
 		r = store_list(w->journal, "", adopt, w);
 	if (r == 0)
-		r = start_threads(w);
+		r = writeback_start(w);
 	if (r < 0) {
 		r = why_r(r, ret_why, "cannot use the journal of what is to be uploaded, %s: %s",
 		          options->dir, why ? why : strerror(-r));
