@@ -11,16 +11,13 @@
  *   random  4 KiB pread(2) at random offsets of the first name
  *   scan    1 MiB read(2) after the other through the first name; time per MiB
  */
-#include <errno.h>
+#include "common/clock.h"
+#include "tests/bench/bench.h"
+
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ROUNDS 5
@@ -30,30 +27,6 @@
 static char *names[MAX_NAMES];
 static size_t name_count;
 static char buffer[1 << 20];
-
-static void die(const char *what)
-{
-	fprintf(stderr, "measure: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
-
-/* xorshift64: the same offsets in each run. */
-static uint64_t random_next(void)
-{
-	static uint64_t x = 88172645463325252ull;
-
-	x ^= x << 13;
-	x ^= x >> 7;
-	return x ^= x << 17;
-}
 
 static uint64_t pass_stat(void)
 {
@@ -190,12 +163,12 @@ int main(int argc, char **argv)
 	}
 	operations[op].pass(); /* warm */
 	for (int round = 0; round < ROUNDS; round++) {
-		uint64_t start = now_ns(), count = 0;
+		uint64_t start = (uint64_t)monotonic_ns(), count = 0;
 
 		do
 			count += operations[op].pass();
-		while (now_ns() - start < ROUND_NS);
-		ns[round] = (double)(now_ns() - start) / (double)count;
+		while ((uint64_t)monotonic_ns() - start < ROUND_NS);
+		ns[round] = (double)((uint64_t)monotonic_ns() - start) / (double)count;
 	}
 	qsort(ns, ROUNDS, sizeof(*ns), compare);
 	printf("%.0f %.0f %.0f\n", ns[ROUNDS / 2], ns[0], ns[ROUNDS - 1]);

@@ -16,18 +16,15 @@
  * deleting also, each the mean of some tries, in microseconds: "stat_us" of a name at random, "rename_us" of
  * DIR/top, "first_us" for opening DIR/top and one getdents64(2) of 4 KiB, about a hundred names.
  */
+#include "common/clock.h"
+#include "tests/bench/bench.h"
+
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define FAN 100
@@ -41,30 +38,6 @@ static uint64_t files, step, bytes, done, left;
 static int daemon_pid;
 static uint64_t began, began_cpu; /* of this step: a time, and what the daemon had computed; ns */
 static double probe_stat, probe_rename, probe_first;
-
-static void die(const char *what)
-{
-	fprintf(stderr, "million: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
-
-/* xorshift64: the same names in each run. */
-static uint64_t random_next(void)
-{
-	static uint64_t x = 88172645463325252ull;
-
-	x ^= x << 13;
-	x ^= x >> 7;
-	return x ^= x << 17;
-}
 
 static void path_of(uint64_t i, char *ret)
 {
@@ -129,22 +102,22 @@ static void probe(uint64_t first, uint64_t last)
 	struct stat st;
 
 	sleep(2); /* what the kernel knows of these names is as old as it may get */
-	start = now_ns();
+	start = (uint64_t)monotonic_ns();
 	for (int i = 0; last > first && i < STATS; i++) {
 		path_of(first + random_next() % (last - first), path);
 		if (lstat(path, &st) < 0)
 			die(path);
 	}
-	probe_stat = (double)(now_ns() - start) / STATS / 1000;
+	probe_stat = (double)((uint64_t)monotonic_ns() - start) / STATS / 1000;
 
-	start = now_ns();
+	start = (uint64_t)monotonic_ns();
 	for (int i = 0; i < RENAMES; i++) {
 		rename_top("top", "moved");
 		rename_top("moved", "top");
 	}
-	probe_rename = (double)(now_ns() - start) / (2 * RENAMES) / 1000;
+	probe_rename = (double)((uint64_t)monotonic_ns() - start) / (2 * RENAMES) / 1000;
 
-	start = now_ns();
+	start = (uint64_t)monotonic_ns();
 	for (int i = 0; i < FIRSTS; i++) {
 		int fd = open("top", O_RDONLY | O_DIRECTORY);
 
@@ -152,12 +125,12 @@ static void probe(uint64_t first, uint64_t last)
 			die("top");
 		close(fd);
 	}
-	probe_first = (double)(now_ns() - start) / FIRSTS / 1000;
+	probe_first = (double)((uint64_t)monotonic_ns() - start) / FIRSTS / 1000;
 }
 
 static void say_step(uint64_t count)
 {
-	double us = (double)(now_ns() - began) / 1000 / (double)count;
+	double us = (double)((uint64_t)monotonic_ns() - began) / 1000 / (double)count;
 	double cpu_us = (double)(cpu_ns() - began_cpu) / 1000 / (double)count;
 
 	printf("{\"phase\":\"%s\",\"files\":%lu,\"us\":%.2f,\"cpu_us\":%.2f,", phase, list_only ? done : left,
@@ -170,7 +143,7 @@ static void say_step(uint64_t count)
 	}
 	printf("\"rss_kib\":%lu,\"anon_kib\":%lu}\n", memory_of("VmRSS"), memory_of("RssAnon"));
 	fflush(stdout);
-	began = now_ns();
+	began = (uint64_t)monotonic_ns();
 	began_cpu = cpu_ns();
 }
 
@@ -283,7 +256,7 @@ int main(int argc, char **argv)
 	if (!step || chdir(argv[2]) < 0)
 		die(argv[2]);
 
-	began = now_ns();
+	began = (uint64_t)monotonic_ns();
 	began_cpu = cpu_ns();
 	if (!strcmp(phase, "create"))
 		create_all();

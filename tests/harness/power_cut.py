@@ -7,7 +7,7 @@ usage: power_cut.py [--rounds N] [--seconds S] [--longest S] [--seed N] FOLDER
 
 The disk is an image in FOLDER behind logdisk and a loop device, with ext4; it has a volatile cache: what no
 flush came after is lost or not, write by write (lose_writes.py).  What is checked is in power.py.  Needs root."""
-import argparse, os, random, subprocess, sys, time
+import argparse, contextlib, os, random, subprocess, sys, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import power
@@ -68,14 +68,27 @@ class Disk:
             subprocess.run(['umount', '-l', path], stderr=subprocess.DEVNULL)
 
 
+@contextlib.contextmanager
+def volume_on(args, image, log, writes=None):
+    """The disk, mounted, and the round on it; whatever goes wrong, nothing of them stays."""
+    disk, round_ = Disk(args.folder, image), None
+    try:
+        disk.mount(writes)
+        round_ = power.Round(disk.scratch, args.folder, log)
+        yield disk, round_
+        disk.umount()
+    except BaseException:
+        if round_:
+            round_.mount.clear()
+        disk.clear()
+        raise
+
+
 def one_round(args, rng, image, number, log):
     """@return how many operations there were before it."""
     running, writes = os.path.join(args.folder, 'running.img'), os.path.join(args.folder, 'writes')
     run('cp', '--sparse=always', image, running)
-    disk, round_, pids = Disk(args.folder, running), None, []
-    try:
-        disk.mount(writes)
-        round_ = power.Round(disk.scratch, args.folder, log)
+    with volume_on(args, running, log, writes) as (disk, round_):
         operations = round_.check(power.options_of(number))
         pids = round_.work(f'{args.seed}.{number}')
         time.sleep(rng.random() ** 2 * args.longest)
@@ -83,12 +96,6 @@ def one_round(args, rng, image, number, log):
         round_.mount.clear()
         for pid in pids:
             os.waitpid(pid, 0)
-        disk.umount()
-    except BaseException:
-        if round_:
-            round_.mount.clear()
-        disk.clear()
-        raise
     lost = run(os.path.join(os.path.dirname(__file__), 'lose_writes.py'), image, writes, f'{args.seed}.{number}')
     if args.verbose:
         print(f'round {number}: {operations} operations before; {lost}', flush=True)
@@ -96,18 +103,9 @@ def one_round(args, rng, image, number, log):
 
 
 def last_check(args, image, log):
-    disk, round_ = Disk(args.folder, image), None
-    try:
-        disk.mount()
-        round_ = power.Round(disk.scratch, args.folder, log)
+    with volume_on(args, image, log) as (_, round_):
         operations = round_.check([])
         round_.mount.stop()
-        disk.umount()
-    except BaseException:
-        if round_:
-            round_.mount.clear()
-        disk.clear()
-        raise
     return operations
 
 

@@ -109,13 +109,17 @@ static void put_into_slot(struct doing *d, unsigned slot, unsigned node, bool by
 	d->node = node;
 }
 
+/* The error of whatever needs the entry: no directory, or nothing in it; else 0. */
+static int missing(const struct doing *d)
+{
+	return !d->dir ? EBADF : !*d->entry ? ENOENT : 0;
+}
+
 /* What is found by name, held until the next step. */
 static enum linear_verdict resolve(struct doing *d)
 {
-	if (!d->dir)
-		return fails(d, EBADF);
-	if (!*d->entry)
-		return fails(d, ENOENT);
+	if (missing(d))
+		return fails(d, missing(d));
 	remember(d, *d->entry, 0);
 	return LINEAR_MORE;
 }
@@ -175,10 +179,8 @@ static enum linear_verdict do_open(struct doing *d)
 
 static enum linear_verdict do_enter(struct doing *d)
 {
-	if (!d->dir)
-		return fails(d, EBADF);
-	if (!*d->entry)
-		return fails(d, ENOENT);
+	if (missing(d))
+		return fails(d, missing(d));
 	if (inode(d, *d->entry)->type != TREE_DIR)
 		return fails(d, ENOTDIR);
 	put_into_slot(d, d->op->slot, *d->entry, false);
@@ -187,10 +189,8 @@ static enum linear_verdict do_enter(struct doing *d)
 
 static enum linear_verdict do_readlink(struct doing *d)
 {
-	if (!d->dir)
-		return fails(d, EBADF);
-	if (!*d->entry)
-		return fails(d, ENOENT);
+	if (missing(d))
+		return fails(d, missing(d));
 	if (inode(d, *d->entry)->type != TREE_LINK)
 		return fails(d, EINVAL);
 	d->wanted.value = inode(d, *d->entry)->value;
@@ -199,10 +199,8 @@ static enum linear_verdict do_readlink(struct doing *d)
 
 static enum linear_verdict do_rmdir(struct doing *d)
 {
-	if (!d->dir)
-		return fails(d, EBADF);
-	if (!*d->entry)
-		return fails(d, ENOENT);
+	if (missing(d))
+		return fails(d, missing(d));
 	if (inode(d, *d->entry)->type != TREE_DIR)
 		return fails(d, ENOTDIR);
 	if (!is_empty(d->t, *d->entry))
@@ -215,10 +213,8 @@ static enum linear_verdict do_rmdir(struct doing *d)
 static enum linear_verdict do_unlink(struct doing *d)
 {
 	if (d->step == 0) {
-		if (!d->dir)
-			return fails(d, EBADF);
-		if (!*d->entry)
-			return fails(d, ENOENT);
+		if (missing(d))
+			return fails(d, missing(d));
 		if (inode(d, *d->entry)->type == TREE_DIR)
 			return fails(d, EISDIR);
 		if (!inode(d, *d->entry)->links)
