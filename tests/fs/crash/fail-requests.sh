@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 # Each request to the store fails once. ROUNDS: how many of them, or all if that is more.
+export CURVEFS_RUN_DIR=$CASE_DIR/run # where a killed daemon leaves what `curvefs umount` would clear away
 [ -z "${CURVEFS_VM:-}" ] || skip "BPF makes no difference to it"
 fresh_volume
 export VOLUME META CACHE CASE_DIR SAMPLE=${ROUNDS:-2}
