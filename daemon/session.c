@@ -103,6 +103,7 @@ static int session_mount(struct session *s, char **ret_why)
 	if (r != 0)
 		return why_r(-EIO, ret_why, "cannot mount on %s", s->options->mountpoint);
 	s->mounted = true;
+	s->volume->session = s->fuse;
 	r = fs_pass_tmpfile(s->fuse);
 	return r < 0 ? why_r(r, ret_why, "cannot read requests: %s", strerror(-r)) : 0;
 }

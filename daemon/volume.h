@@ -17,6 +17,7 @@ struct cache;
 struct data;
 struct kernel;
 struct lease;
+struct fuse_session;
 struct meta;
 struct publish;
 struct removed;
@@ -55,7 +56,8 @@ struct volume {
 	struct kernel *kernel;   /* NULL: BPF is off, and then why_no_bpf says why */
 	char *why_no_bpf;
 
-	bool no_opendir; /* the kernel can do without OPENDIR */
+	struct fuse_session *session; /* set once it is mounted; the caller's */
+	bool no_opendir;              /* the kernel can do without OPENDIR */
 
 	/* Seconds that the kernel may keep what a reply says; set by volume_attach_kernel(). */
 	double attr_valid, entry_valid, negative_entry_valid;

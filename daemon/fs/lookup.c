@@ -28,6 +28,18 @@ void fs_reply_entry(fuse_req_t req, const struct volume *v, const struct meta_at
 	fuse_reply_entry(req, &entry);
 }
 
+/*
+ * The kernel takes it that its own change of a name left a directory's link count and size as they were until
+ * they are asked for; and a GETATTR that was answered before the change, and is taken note of after it, would
+ * hold for another attr_valid. Attributes only: no page is waited for, so a request's thread may say it.
+ */
+static void directory_changed(struct volume *v, uint64_t ino)
+{
+	publish_inode(v->publish, ino);
+	if (v->attr_valid > 0)
+		fuse_lowlevel_notify_inval_inode(v->session, ino, -1, 0);
+}
+
 void fs_publish_new(struct volume *v, uint64_t parent, const char *name, struct meta_attr *attr)
 {
 	struct meta_attr now;
@@ -35,13 +47,13 @@ void fs_publish_new(struct volume *v, uint64_t parent, const char *name, struct 
 	/* Should the name be gone or another's already, the answer is what the commit made. */
 	if (!publish_lookup(v->publish, parent, name, &now) && now.ino == attr->ino)
 		*attr = now;
-	publish_inode(v->publish, parent); /* last: a dentry that finds no room takes it away */
+	directory_changed(v, parent); /* last: a dentry that finds no room takes it away */
 }
 
 void fs_publish_name(struct volume *v, uint64_t parent, const char *name)
 {
 	publish_name(v->publish, parent, name);
-	publish_inode(v->publish, parent);
+	directory_changed(v, parent);
 }
 
 /* "." and ".." are asked for by whoever opens by file handle (NFS); they are no names to publish. */

@@ -13,7 +13,11 @@ exercise-tree "$CASE_DIR/reference" --seed "$seed" --seconds "$seconds" --operat
 fresh_volume
 mount_volume
 soak --processes 1 --burst 30
-soak --processes 4 --late-attributes # they are kept for a second, or with BPF until the kernel's next tick
+if bpf_on; then
+	soak --processes 4 --late-attributes # they are kept until the kernel's next tick
+else
+	soak --processes 4
+fi
 remount_volume --attr-cache=0
 soak --processes 4 --burst 8
 remount_volume --attr-cache=0 --entry-cache=0 --negative-entry-cache=0
