@@ -37,6 +37,7 @@
 #include "mutate.bpf.h"
 #include "open.bpf.h"
 #include "read.bpf.h"
+#include "statfs.bpf.h"
 #include "xattr.bpf.h"
 
 #define FUSE_TMPFILE_OP 51 /* by number: not in every kernel's enum fuse_opcode */
@@ -75,6 +76,8 @@ int BPF_PROG(extfuse_request, struct extfuse_request *req)
 		return do_getxattr(req);
 	case FUSE_LISTXATTR:
 		return do_listxattr(req);
+	case FUSE_STATFS:
+		return do_statfs(req);
 	case FUSE_CREATE:
 		return do_name(ctx, req, EXTFUSE_OP_CREATE);
 	case FUSE_TMPFILE_OP: /* puts no name into the directory */

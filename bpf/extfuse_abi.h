@@ -24,7 +24,7 @@
 #endif
 
 #define EXTFUSE_ABI_MAGIC 0x45584655u /* "EXFU" */
-#define EXTFUSE_ABI_VERSION 3u
+#define EXTFUSE_ABI_VERSION 4u
 
 /* ---- geometry of the data cache --------------------------------------- */
 
@@ -107,6 +107,19 @@ static inline __u32 extfuse_epoch_slot(__u64 ino)
 	return (__u32)((ino * 0x9e3779b97f4a7c15ull) >> 48);
 }
 
+/*
+ * The value of map "statfs" (mapped by the daemon, one entry): what a STATFS
+ * would answer.  It is written in place, so whoever reads it reads `seq` before
+ * and after: odd, or another one, means that what was read is of no use.
+ */
+struct extfuse_statfs {
+	__u64 seq;        /* 0: nothing was written yet; odd: being written */
+	__u64 changes;    /* grows with each commit after which `st` would be another */
+	__u64 seen;       /* `changes` from before `st` was read: it holds while the two are equal ... */
+	__u64 expires_ns; /* ... and until then, CLOCK_MONOTONIC */
+	struct fuse_kstatfs st;
+};
+
 /* The value of map "info" (array, one entry): what made the maps beside it. */
 struct extfuse_info {
 	__u32 magic;
@@ -121,6 +134,7 @@ struct extfuse_info {
 #define EXTFUSE_MAP_INODE "inode"             /* hash: __u64 -> extfuse_inode */
 #define EXTFUSE_MAP_CHUNK "read_cache"        /* hash: extfuse_chunk_key -> extfuse_chunk */
 #define EXTFUSE_MAP_EPOCH "epoch"             /* array, BPF_F_MMAPABLE: __u32 slot -> __u32 */
+#define EXTFUSE_MAP_STATFS "statfs"           /* array of one struct extfuse_statfs, BPF_F_MMAPABLE */
 #define EXTFUSE_MAP_EVENTS "events"           /* perf event array: struct extfuse_event */
 #define EXTFUSE_MAP_STATS "stats"             /* per-CPU array: op * EXTFUSE_OUTCOMES + outcome -> __u64 */
 #define EXTFUSE_MAP_INFO "info"               /* array of one struct extfuse_info */
@@ -163,6 +177,7 @@ enum extfuse_config_flags {
 	X(LISTXATTR, "listxattr")             \
 	X(SETXATTR, "setxattr")               \
 	X(REMOVEXATTR, "removexattr")         \
+	X(STATFS, "statfs")                   \
 	X(OTHER, "other")
 
 enum extfuse_op {
@@ -238,6 +253,7 @@ struct extfuse_request {
 		struct fuse_attr_out attr;
 		struct fuse_open_out open;
 		struct fuse_getxattr_out xattr;
+		struct fuse_statfs_out statfs;
 		__u64 raw[16];
 	} out;
 	/* ... to here */
@@ -344,6 +360,7 @@ EXTFUSE_ASSERT_SIZE(struct extfuse_dentry, 24);
 EXTFUSE_ASSERT_SIZE(struct extfuse_inode, 120);
 EXTFUSE_ASSERT_SIZE(struct extfuse_chunk_key, 16);
 EXTFUSE_ASSERT_SIZE(struct extfuse_chunk, 32);
+EXTFUSE_ASSERT_SIZE(struct extfuse_statfs, 112);
 EXTFUSE_ASSERT_SIZE(struct extfuse_info, 32);
 EXTFUSE_ASSERT_SIZE(struct extfuse_config, 32);
 EXTFUSE_ASSERT_SIZE(struct extfuse_event, 40);

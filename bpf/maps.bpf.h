@@ -10,6 +10,7 @@
  *   inode        daemon; request() deletes     request(), read()
  *   read_cache   daemon                        read()
  *   epoch        request() and daemon, add 1   daemon (mapped)
+ *   statfs       daemon (mapped)               request()
  *   events       request()                     daemon (perf buffer)
  *   stats        request(), read()             daemon, bpftool
  *   info         daemon, once                  whoever opens a pin
@@ -69,6 +70,14 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } epoch SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct extfuse_statfs);
+} statfs SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);

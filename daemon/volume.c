@@ -360,6 +360,7 @@ static int volume_open_parts(struct volume *v, char **ret_why)
 	r = publish_new(&source, NULL, &v->publish);
 	if (r < 0)
 		return r;
+	meta_set_usage_changed(v->meta, publish_usage_changed, v->publish);
 	r = volume_open_cache(v, ret_why);
 	if (r < 0)
 		return r;

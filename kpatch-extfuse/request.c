@@ -214,6 +214,7 @@ static __always_inline bool extfuse_parse(const struct fuse_args *args, struct e
 		if (wire_read(&w, &in.copy, sizeof(in.copy)))
 			req->nodeid2 = in.copy.nodeid_out;
 		return true;
+	case FUSE_STATFS:
 	case FUSE_WRITE:
 	case FUSE_FALLOCATE:
 	case FUSE_SETXATTR:

@@ -9,10 +9,6 @@
 #include <errno.h>
 #include <time.h>
 
-#define STATFS_BLOCK 4096u
-#define STATFS_BYTES (1ull << 50)  /* what an object store holds has no end; df wants a number */
-#define STATFS_INODES (1ull << 40) /* ditto */
-
 void fs_reply_attr(fuse_req_t req, const struct volume *v, const struct meta_attr *attr)
 {
 	struct stat st;
@@ -143,25 +139,9 @@ void fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, str
 void fs_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct volume *v = fs_begin(req, DAEMON_OP_statfs);
-	struct meta_usage usage;
-	struct statvfs st = {
-		.f_bsize = STATFS_BLOCK,
-		.f_frsize = STATFS_BLOCK,
-		.f_namemax = META_NAME_MAX,
-	};
-	uint64_t used;
+	struct statvfs st;
 
 	(void)ino;
-	meta_get_usage(v->meta, &usage);
-	used = usage.bytes / STATFS_BLOCK;
-	/* There is always room for as much again as anybody asks about. */
-	st.f_bfree = st.f_bavail = STATFS_BYTES / STATFS_BLOCK;
-	st.f_ffree = st.f_favail = STATFS_INODES;
-	if (used < st.f_bfree)
-		st.f_bfree = st.f_bavail = st.f_bfree - used;
-	if (usage.inodes < st.f_ffree)
-		st.f_ffree = st.f_favail = st.f_ffree - usage.inodes;
-	st.f_blocks = st.f_bfree + used;
-	st.f_files = st.f_ffree + usage.inodes;
+	publish_statfs(v->publish, &st);
 	fuse_reply_statfs(req, &st);
 }

@@ -18,6 +18,7 @@ enum kernel_map {
 	MAP_INODE,
 	MAP_CHUNK,
 	MAP_EPOCH,
+	MAP_STATFS,
 	MAP_EVENTS,
 	MAP_STATS,
 	MAP_INFO,
@@ -43,6 +44,9 @@ struct kernel {
 
 	void *epochs; /* the epoch map, mapped: BPF programs and this process count in it */
 	size_t epochs_size;
+
+	struct extfuse_statfs *statfs; /* the map of that name, mapped */
+	pthread_mutex_t statfs_lock;   /* of who writes it; `changes` is counted up without it */
 
 	/* the ring's consumer; see events.c */
 	struct perf_buffer *ring;

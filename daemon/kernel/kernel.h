@@ -66,6 +66,15 @@ void kernel_drop_dentry(struct kernel *k, uint64_t parent, const char *name);
 void kernel_drop_inode(struct kernel *k, uint64_t ino);
 void kernel_drop_chunk(struct kernel *k, uint64_t ino, uint64_t chunk);
 
+/*
+ * STATFS: what kernel_statfs_changes() said before the numbers were read, and until when they may be told
+ * (CLOCK_MONOTONIC). kernel_statfs_changed() after a commit that changes them, and they are told no more.
+ */
+uint64_t kernel_statfs_changes(struct kernel *k);
+void kernel_statfs_changed(struct kernel *k);
+void kernel_put_statfs(struct kernel *k, uint64_t changes, uint64_t expires_ns,
+                       const struct fuse_kstatfs *st);
+
 bool kernel_has_inode(struct kernel *k, uint64_t ino);
 bool kernel_has_dentry(struct kernel *k, uint64_t parent, const char *name);
 

@@ -15,8 +15,9 @@
 static const char *const map_names[MAPS] = {
 	[MAP_DENTRY] = EXTFUSE_MAP_DENTRY, [MAP_DENTRY_LONG] = EXTFUSE_MAP_DENTRY_LONG,
 	[MAP_INODE] = EXTFUSE_MAP_INODE,   [MAP_CHUNK] = EXTFUSE_MAP_CHUNK,
-	[MAP_EPOCH] = EXTFUSE_MAP_EPOCH,   [MAP_EVENTS] = EXTFUSE_MAP_EVENTS,
-	[MAP_STATS] = EXTFUSE_MAP_STATS,   [MAP_INFO] = EXTFUSE_MAP_INFO,
+	[MAP_EPOCH] = EXTFUSE_MAP_EPOCH,   [MAP_STATFS] = EXTFUSE_MAP_STATFS,
+	[MAP_EVENTS] = EXTFUSE_MAP_EVENTS, [MAP_STATS] = EXTFUSE_MAP_STATS,
+	[MAP_INFO] = EXTFUSE_MAP_INFO,
 };
 
 static int say(char **ret_why, int r, const char *fmt, ...)
@@ -144,7 +145,8 @@ static int prepare(struct kernel *k, const struct kernel_options *options, int f
 	return 0;
 }
 
-static int map_epochs(struct kernel *k)
+/* The maps that this process and the BPF programs write to without a system call. */
+static int map_shared(struct kernel *k)
 {
 	/* An array's elements lie 8 bytes apart, whatever their size. */
 	size_t size = EXTFUSE_EPOCH_SLOTS * sizeof(uint64_t);
@@ -154,6 +156,10 @@ static int map_epochs(struct kernel *k)
 		return -errno;
 	k->epochs = p;
 	k->epochs_size = size;
+	p = mmap(NULL, sizeof(*k->statfs), PROT_READ | PROT_WRITE, MAP_SHARED, k->map_fd[MAP_STATFS], 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	k->statfs = p;
 	return 0;
 }
 
@@ -269,7 +275,7 @@ int kernel_open(const struct kernel_options *options, int fuse_fd, struct kernel
 	}
 	for (int i = 0; i < MAPS; i++)
 		k->map_fd[i] = bpf_map__fd(k->maps[i]);
-	if ((r = kernel_maps_init(k)) < 0 || (r = map_epochs(k)) < 0 || (r = write_info(k)) < 0 ||
+	if ((r = kernel_maps_init(k)) < 0 || (r = map_shared(k)) < 0 || (r = write_info(k)) < 0 ||
 	    (r = kernel_events_start(k)) < 0) {
 		r = say(ret_why, r, "cannot set the BPF maps up: %s", strerror(-r));
 		goto fail;
@@ -296,6 +302,8 @@ void kernel_close(struct kernel *k)
 	kernel_events_stop(k);
 	if (k->epochs)
 		munmap(k->epochs, k->epochs_size);
+	if (k->statfs)
+		munmap(k->statfs, sizeof(*k->statfs));
 	kernel_maps_fini(k);
 	if (pins_are_ours(k))
 		unpin(k->pin_dir);

@@ -12,6 +12,7 @@ int kernel_maps_init(struct kernel *k)
 {
 	for (int i = 0; i < MAPS; i++)
 		pthread_mutex_init(&k->cursor[i].lock, NULL);
+	pthread_mutex_init(&k->statfs_lock, NULL);
 	return 0;
 }
 
@@ -19,6 +20,7 @@ void kernel_maps_fini(struct kernel *k)
 {
 	for (int i = 0; i < MAPS; i++)
 		pthread_mutex_destroy(&k->cursor[i].lock);
+	pthread_mutex_destroy(&k->statfs_lock);
 }
 
 static _Atomic uint32_t *epoch_of(struct kernel *k, uint64_t ino)
@@ -176,6 +178,32 @@ bool kernel_has_dentry(struct kernel *k, uint64_t parent, const char *name)
 	union dentry_key key;
 
 	return k && bpf_map_lookup_elem(k->map_fd[dentry_key(parent, name, &key)], &key, &dentry) == 0;
+}
+
+uint64_t kernel_statfs_changes(struct kernel *k)
+{
+	return k ? __atomic_load_n(&k->statfs->changes, __ATOMIC_SEQ_CST) : 0;
+}
+
+void kernel_statfs_changed(struct kernel *k)
+{
+	if (k)
+		__atomic_add_fetch(&k->statfs->changes, 1, __ATOMIC_SEQ_CST);
+}
+
+void kernel_put_statfs(struct kernel *k, uint64_t changes, uint64_t expires_ns, const struct fuse_kstatfs *st)
+{
+	struct extfuse_statfs *s;
+
+	if (!k)
+		return;
+	s = k->statfs;
+	SCOPED_LOCK(&k->statfs_lock);
+	__atomic_store_n(&s->seq, s->seq | 1, __ATOMIC_SEQ_CST);
+	s->st = *st;
+	s->seen = changes;
+	s->expires_ns = expires_ns;
+	__atomic_store_n(&s->seq, s->seq + 1, __ATOMIC_SEQ_CST);
 }
 
 /* The kernel keeps no count that user space can read: walk the map in large batches. */

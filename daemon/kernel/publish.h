@@ -26,6 +26,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/statvfs.h>
 
 struct kernel;
 struct cache;
@@ -84,6 +85,13 @@ void publish_directory(struct publish *p, uint64_t ino);
 
 /** A directory entry just read, with what it points to (readdir, warm-up): as publish_lookup(). */
 void publish_entry(struct publish *p, uint64_t parent, const char *name);
+
+/** Answer a STATFS and publish it. */
+void publish_statfs(struct publish *p, struct statvfs *ret);
+
+/** After a commit that changed what the files take up or their number; @p publish as an argument of
+ * meta_set_usage_changed(). */
+void publish_usage_changed(void *publish);
 
 /** Before the bytes or the size of @p ino change (the pending flag is set already): out of the maps. */
 void publish_will_write(struct publish *p, uint64_t ino);

@@ -60,6 +60,8 @@ struct meta {
 
 	meta_guard_fn guard; /* NULL: none */
 	void *guard_arg;
+	void (*usage_changed)(void *arg); /* NULL: nobody wants to know */
+	void *usage_changed_arg;
 };
 
 /* A slice that came (1) or went (-1), or an object that nobody named before (0). */

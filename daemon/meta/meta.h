@@ -109,6 +109,10 @@ struct meta_usage {
 };
 void meta_get_usage(struct meta *m, struct meta_usage *ret);
 
+/** Call @p fn after each commit that changed the usage, before the call that made it returns. Set it before
+ * other threads change it. */
+void meta_set_usage_changed(struct meta *m, void (*fn)(void *arg), void *arg);
+
 /* ---- inodes ---- */
 
 int meta_getattr(struct meta *m, uint64_t ino, struct meta_attr *ret);

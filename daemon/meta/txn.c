@@ -50,6 +50,8 @@ static int run_once(struct meta *m, bool sync, meta_txn_fn fn, void *arg)
 		return r;
 	atomic_fetch_add(&m->bytes, t.add_bytes);
 	atomic_fetch_add(&m->inodes, t.add_inodes);
+	if ((t.add_bytes || t.add_inodes) && m->usage_changed)
+		m->usage_changed(m->usage_changed_arg);
 	for (size_t i = 0; i < t.crowded_count; i++)
 		meta_note_crowded(m, t.crowded[i].ino, t.crowded[i].chunk);
 	/* Apart from the commit: a failed fsync must not run the body a second time. */

@@ -330,6 +330,12 @@ void meta_get_usage(struct meta *m, struct meta_usage *ret)
 	ret->inodes = atomic_load(&m->inodes);
 }
 
+void meta_set_usage_changed(struct meta *m, void (*fn)(void *arg), void *arg)
+{
+	m->usage_changed_arg = arg;
+	m->usage_changed = fn;
+}
+
 static int reserve(struct meta_txn *t, void *arg)
 {
 	struct id_range *range = arg;

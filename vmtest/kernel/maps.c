@@ -81,6 +81,7 @@ void tfs_attach(struct tfs *t, const struct extfuse_config *config)
 	t->inode = map_fd(t, EXTFUSE_MAP_INODE);
 	t->chunk = map_fd(t, EXTFUSE_MAP_CHUNK);
 	t->epoch = map_fd(t, EXTFUSE_MAP_EPOCH);
+	t->statfs = map_fd(t, EXTFUSE_MAP_STATFS);
 	t->stats = map_fd(t, EXTFUSE_MAP_STATS);
 	t->events = map_fd(t, EXTFUSE_MAP_EVENTS);
 	tfs_publish_inode(t, 1, 0); /* every walk checks the root's permissions */
@@ -169,6 +170,13 @@ void tfs_publish_chunk(struct tfs *t, uint64_t ino, uint64_t chunk, const struct
 	struct extfuse_chunk_key key = {.ino = ino, .chunk = chunk};
 
 	check(bpf_map_update_elem(t->chunk, &key, value, BPF_ANY) == 0);
+}
+
+void tfs_publish_statfs(struct tfs *t, const struct extfuse_statfs *value)
+{
+	const uint32_t zero = 0;
+
+	check(bpf_map_update_elem(t->statfs, &zero, value, BPF_ANY) == 0);
 }
 
 bool tfs_has_inode(struct tfs *t, uint64_t ino)

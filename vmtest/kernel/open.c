@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* OPEN, FLUSH, RELEASE, and the extended attributes that a file does not have. */
+/* OPEN, FLUSH, RELEASE, STATFS, and the extended attributes that a file does not have. */
 #include "vmtest/kernel/case.h"
 #include "vmtest/kernel/trivialfs.h"
 
@@ -7,7 +7,9 @@
 #include <linux/fuse.h>
 #include <sys/fsuid.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TEXT "hello"
@@ -218,6 +220,99 @@ static void setting_one_drops_what_was_known(void)
 	tfs_stop(f.t);
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static unsigned long blocks(struct tfs *t)
+{
+	struct statvfs st;
+
+	check(statvfs(t->dir, &st) == 0);
+	return st.f_blocks;
+}
+
+static void statfs_is_answered_while_it_holds(void)
+{
+	struct extfuse_statfs s = {.st = {.blocks = 99, .bsize = 4096, .frsize = 4096}};
+	struct tfs *t = tfs_start();
+
+	tfs_attach(t, NULL);
+	check_equal(blocks(t), 7); /* nothing is there yet */
+	check_equal(tfs_stat(t, EXTFUSE_OP_STATFS, EXTFUSE_MISS), 1);
+	s.seq = 2;
+	s.expires_ns = now_ns() + 100000000000;
+	tfs_publish_statfs(t, &s);
+	for (int i = 0; i < 10; i++)
+		check_equal(blocks(t), 99);
+	check_equal(tfs_stat(t, EXTFUSE_OP_STATFS, EXTFUSE_HIT), 10);
+	check_equal(tfs_requests(t, FUSE_STATFS), 1);
+	/* it would be another by now; being written; out of date */
+	s.changes = 1;
+	tfs_publish_statfs(t, &s);
+	check_equal(blocks(t), 7);
+	s.seen = 1;
+	s.seq = 3;
+	tfs_publish_statfs(t, &s);
+	check_equal(blocks(t), 7);
+	s.seq = 4;
+	s.expires_ns = now_ns() - 1;
+	tfs_publish_statfs(t, &s);
+	check_equal(blocks(t), 7);
+	check_equal(tfs_stat(t, EXTFUSE_OP_STATFS, EXTFUSE_STALE), 3);
+	check_equal(tfs_requests(t, FUSE_STATFS), 4);
+	tfs_stop(t);
+}
+
+struct writer {
+	struct extfuse_statfs *shared;
+	atomic_bool stop;
+};
+
+/* What the daemon does, without a pause. */
+static void *write_statfs(void *arg)
+{
+	struct writer *w = arg;
+	struct extfuse_statfs *s = w->shared;
+
+	for (uint64_t n = 100; !atomic_load(&w->stop); n++) {
+		__atomic_store_n(&s->seq, s->seq | 1, __ATOMIC_SEQ_CST);
+		s->st.blocks = s->st.bfree = s->st.bavail = s->st.files = s->st.ffree = n;
+		__atomic_store_n(&s->seq, s->seq + 1, __ATOMIC_SEQ_CST);
+	}
+	return NULL;
+}
+
+static void statfs_is_never_half_of_two(void)
+{
+	struct tfs *t = tfs_start();
+	struct writer w = {};
+	struct statvfs st;
+	pthread_t thread;
+	int same = 0;
+
+	tfs_attach(t, NULL);
+	w.shared = mmap(NULL, sizeof(*w.shared), PROT_READ | PROT_WRITE, MAP_SHARED, t->statfs, 0);
+	check(w.shared != MAP_FAILED);
+	check(pthread_create(&thread, NULL, write_statfs, &w) == 0);
+	for (int i = 0; i < 20000; i++) {
+		check(statvfs(t->dir, &st) == 0);
+		if (st.f_blocks == 7)
+			continue;
+		same++;
+		check(st.f_blocks == st.f_bfree && st.f_blocks == st.f_bavail && st.f_blocks == st.f_files &&
+		      st.f_blocks == st.f_ffree);
+	}
+	check(same > 0);
+	atomic_store(&w.stop, true);
+	pthread_join(thread, NULL);
+	tfs_stop(t);
+}
+
 const struct test open_tests[] = {
 	TEST(open_read_close_of_a_cached_file_asks_nobody),
 	TEST(whoever_wants_to_write_is_the_daemons),
@@ -229,5 +324,7 @@ const struct test open_tests[] = {
 	TEST(with_acls_there_is_none),
 	TEST(an_attribute_that_may_be_there_is_the_daemons),
 	TEST(setting_one_drops_what_was_known),
+	TEST(statfs_is_answered_while_it_holds),
+	TEST(statfs_is_never_half_of_two),
 	{},
 };

@@ -49,7 +49,7 @@ struct tfs {
 	int device_fd;
 	struct bpf_object *object;
 	struct bpf_link *link;
-	int dentry, dentry_long, inode, chunk, epoch, stats, events;
+	int dentry, dentry_long, inode, chunk, epoch, statfs, stats, events;
 };
 
 /* Mount on a new folder below $TMPDIR and serve in a thread. Ends the process on failure. */
@@ -75,6 +75,7 @@ void tfs_publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id);
 void tfs_publish_bare_inode(struct tfs *t, uint64_t ino);
 void tfs_publish_name(struct tfs *t, uint64_t parent, const char *name, uint64_t ino);
 void tfs_publish_chunk(struct tfs *t, uint64_t ino, uint64_t chunk, const struct extfuse_chunk *value);
+void tfs_publish_statfs(struct tfs *t, const struct extfuse_statfs *value);
 bool tfs_has_inode(struct tfs *t, uint64_t ino);
 bool tfs_has_name(struct tfs *t, uint64_t parent, const char *name);
 uint32_t tfs_epoch(struct tfs *t, uint64_t ino);

@@ -18,15 +18,36 @@ use() {
 	find "$MNT/tree" -printf '%p %s %l\n' | sort | sha256sum
 	getfattr -R -d -m - "$MNT/tree"
 	not test -e "$MNT/tree/none"
+	readlink "$MNT/tree/link"
+	test -r "$MNT/tree/file1" -a -w "$MNT/tree/file1"
 }
 use >first
 use >second
 cmp first second
 warm() { use >third; }
 assert_daemon_not_asked lookup getattr open read flush release opendir readdir readdirplus releasedir \
-	getxattr listxattr readlink -- warm
+	getxattr listxattr readlink access -- warm
 cmp first third
 assert_kernel_hits open release -- warm
+
+# statfs is the daemon's once a second, and as soon as something has changed.
+df "$MNT" >/dev/null
+ask() { for _ in {1..20}; do stat -f "$MNT" >/dev/null; done; }
+assert_kernel_hits statfs -- ask
+run_python <<'EOF'
+def used():
+    v = os.statvfs(".")
+    return v.f_files - v.f_ffree, v.f_blocks - v.f_bfree
+for i in range(20):
+    files, blocks = used()
+    assert used() == (files, blocks)
+    with open("new%d" % i, "wb") as f:
+        f.write(bytes(20000))
+    assert used() == (files + 1, blocks + 5), (i, used(), files, blocks)
+    os.truncate("new%d" % i, 4096)
+    assert used() == (files + 1, blocks + 1), (i, used(), files, blocks)
+EOF
+rm "$MNT"/new*
 
 # What is removed while it is open here and nowhere else is still read, by whomever; then it is gone.
 exec 3<"$MNT/tree/file40"
