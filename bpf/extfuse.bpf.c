@@ -9,7 +9,8 @@
  *    run in the caller's context, under RCU, and cannot sleep.
  *
  * 2. What they answer.  A verdict: PASS (as if nothing of this were here), REPLY
- *    (the context holds the answer), BACKING (do this read on that cache file).
+ *    (the context holds the answer), BACKING (do this read on that cache file, at
+ *    that offset: small files share one).
  *    A program does no I/O; the module does it after the program returned.
  *
  * 3. What is true.  An entry in a map means that the daemon, asked now, would

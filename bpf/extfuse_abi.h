@@ -59,7 +59,8 @@ struct extfuse_dentry {
 };
 
 enum extfuse_inode_flags {
-	EXTFUSE_INODE_CACHED = 1 << 0,   /* every byte below attr.size is in backing_id at its own offset */
+	EXTFUSE_INODE_CACHED =
+		1 << 0, /* every byte below attr.size is in backing_id, from backing_offset on */
 	EXTFUSE_INODE_NO_XATTR = 1 << 1, /* has no extended attribute at all */
 	/*
 	 * Directory: every name in it is in the dentry maps, so a name that is not there is absent.
@@ -70,14 +71,22 @@ enum extfuse_inode_flags {
 	EXTFUSE_INODE_ALL_NAMES = 1 << 2,
 };
 
-/* What a GETATTR would answer; key: node id (__u64). */
+/*
+ * What a GETATTR would answer; key: node id (__u64).
+ *
+ * A backing_offset other than 0 says that the file is packed: it shares its backing file with others, whose
+ * bytes lie before it and behind attr.size.  So it is read, of [0, attr.size), and nothing else: it is not
+ * mapped (a page, and what a mapping shows behind the end of the file, would be another file's) and not
+ * written to.  A file that has its backing file to itself is at offset 0, and no packed one ever is.
+ */
 struct extfuse_inode {
 	struct fuse_attr attr;
 	__u64 generation;
-	__u64 expires_ns; /* CLOCK_MONOTONIC; 0: true until dropped */
-	__u64 backing_id; /* with EXTFUSE_INODE_CACHED, else 0 */
-	__u32 flags;      /* enum extfuse_inode_flags */
-	__u32 reserved;   /* 0 */
+	__u64 expires_ns;     /* CLOCK_MONOTONIC; 0: true until dropped */
+	__u64 backing_id;     /* with EXTFUSE_INODE_CACHED, else 0 */
+	__u64 backing_offset; /* of the file's first byte in the backing file */
+	__u32 flags;          /* enum extfuse_inode_flags */
+	__u32 reserved;       /* 0 */
 };
 
 /* Which part of a file is in its cache file. */
@@ -357,7 +366,7 @@ enum extfuse_ops_flags {
 EXTFUSE_ASSERT_SIZE(struct extfuse_dentry_key, 48);
 EXTFUSE_ASSERT_SIZE(struct extfuse_dentry_long_key, 264);
 EXTFUSE_ASSERT_SIZE(struct extfuse_dentry, 24);
-EXTFUSE_ASSERT_SIZE(struct extfuse_inode, 120);
+EXTFUSE_ASSERT_SIZE(struct extfuse_inode, 128);
 EXTFUSE_ASSERT_SIZE(struct extfuse_chunk_key, 16);
 EXTFUSE_ASSERT_SIZE(struct extfuse_chunk, 32);
 EXTFUSE_ASSERT_SIZE(struct extfuse_statfs, 112);

@@ -89,7 +89,7 @@ static __always_inline int do_read(struct extfuse_read *rd)
 		end = i->attr.size;
 	if (i->flags & EXTFUSE_INODE_CACHED) {
 		rd->backing_id = i->backing_id;
-		rd->backing_offset = rd->pos;
+		rd->backing_offset = i->backing_offset + rd->pos;
 	} else if (!find_chunks(rd, end)) {
 		count_read(rd, EXTFUSE_UNCOVERED);
 		return EXTFUSE_V_PASS;

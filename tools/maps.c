@@ -91,6 +91,7 @@ static json_t *inode_json(const void *key, const void *value)
 	set_number(j, "generation", i->generation);
 	set_number(j, "expires_ns", i->expires_ns);
 	set_number(j, "backing_id", i->backing_id);
+	set_number(j, "backing_offset", i->backing_offset);
 	json_object_set_new(j, "cached", json_boolean(i->flags & EXTFUSE_INODE_CACHED));
 	json_object_set_new(j, "no_xattr", json_boolean(i->flags & EXTFUSE_INODE_NO_XATTR));
 	json_object_set_new(j, "all_names", json_boolean(i->flags & EXTFUSE_INODE_ALL_NAMES));

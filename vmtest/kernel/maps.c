@@ -100,7 +100,7 @@ void tfs_detach(struct tfs *t)
 
 /* ---- entries ---- */
 
-static void publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id, uint32_t flags)
+static void publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id, uint64_t offset, uint32_t flags)
 {
 	const struct stat *st = &t->nodes[ino].st;
 	struct extfuse_inode v = {
@@ -122,6 +122,7 @@ static void publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id, uint
 			},
 		.generation = 1,
 		.backing_id = backing_id,
+		.backing_offset = offset,
 		.flags = flags,
 	};
 
@@ -130,12 +131,17 @@ static void publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id, uint
 
 void tfs_publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id)
 {
-	publish_inode(t, ino, backing_id, backing_id ? EXTFUSE_INODE_CACHED : 0);
+	publish_inode(t, ino, backing_id, 0, backing_id ? EXTFUSE_INODE_CACHED : 0);
+}
+
+void tfs_publish_packed(struct tfs *t, uint64_t ino, uint64_t backing_id, uint64_t offset)
+{
+	publish_inode(t, ino, backing_id, offset, EXTFUSE_INODE_CACHED);
 }
 
 void tfs_publish_bare_inode(struct tfs *t, uint64_t ino)
 {
-	publish_inode(t, ino, 0, EXTFUSE_INODE_NO_XATTR);
+	publish_inode(t, ino, 0, 0, EXTFUSE_INODE_NO_XATTR);
 }
 
 /* One of the two maps, and the key in it. */

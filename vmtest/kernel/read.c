@@ -368,6 +368,56 @@ static void chunks_are_joined_only_where_they_are_contiguous(void)
 	tfs_stop(t);
 }
 
+/* ---- files that share a backing file ---- */
+
+static void packed_files_are_read_at_their_places(void)
+{
+	static const struct {
+		const char *name;
+		size_t size;
+		uint64_t offset;
+	} files[] = {
+		{"one", 1, 4096},      {"hundred", 100, 8192},     {"page", 4096, 12288},
+		{"more", 4097, 16384}, {"block", BLOCK, 8 * 4096}, {"last", 2600, SIZE - 2600},
+		{"odd", 5000, 150001},
+	};
+	struct tfs *t = tfs_start();
+	char *c = cached_bytes(SIZE), buf[BLOCK + 100];
+	const size_t count = sizeof(files) / sizeof(*files);
+	uint64_t id;
+
+	tfs_attach(t, NULL);
+	id = tfs_backing(t, c, SIZE, NULL);
+	for (size_t i = 0; i < count; i++) {
+		char *d = daemon_bytes(files[i].size);
+		uint64_t ino = tfs_add(t, FUSE_ROOT_ID, files[i].name, S_IFREG | 0644, d);
+
+		tfs_publish_name(t, FUSE_ROOT_ID, files[i].name, ino);
+		tfs_publish_packed(t, ino, id, files[i].offset);
+		free(d);
+	}
+	for (size_t i = 0; i < count; i++) {
+		const size_t size = files[i].size;
+		int fd = open(tfs_path(t, files[i].name), O_RDONLY);
+
+		check(fd >= 0);
+		memset(buf, '#', sizeof(buf));
+		/* never a byte of a neighbour */
+		check_equal(pread(fd, buf, sizeof(buf), 0), size);
+		check(is_cached(buf, size, files[i].offset));
+		check(buf[size] == '#');
+		check_equal(pread(fd, buf, 50, (off_t)size - 1), 1);
+		check(is_cached(buf, 1, files[i].offset + size - 1));
+		check_equal(pread(fd, buf, 50, (off_t)size), 0);
+		close(fd);
+	}
+	check_equal(tfs_requests(t, FUSE_OPEN), 0);
+	check_equal(tfs_requests(t, FUSE_READ), 0);
+	check_equal(tfs_stat(t, EXTFUSE_OP_READ, EXTFUSE_HIT), 3 * count);
+	free(c);
+	tfs_stop(t);
+}
+
 const struct test read_tests[] = {
 	TEST(every_part_of_a_cached_file_is_read_in_the_kernel),
 	TEST(read_moves_the_position_until_the_end),
@@ -381,5 +431,6 @@ const struct test read_tests[] = {
 	TEST(a_shared_writable_mapping_makes_reads_step_aside),
 	TEST(blocks_decide_what_is_covered),
 	TEST(chunks_are_joined_only_where_they_are_contiguous),
+	TEST(packed_files_are_read_at_their_places),
 	{},
 };

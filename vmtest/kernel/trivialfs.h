@@ -71,6 +71,8 @@ void tfs_detach(struct tfs *t);
 
 /* Maps. What is published is what the daemon would answer. */
 void tfs_publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id);
+/* Its bytes are those at @p offset of a backing file that it shares. */
+void tfs_publish_packed(struct tfs *t, uint64_t ino, uint64_t backing_id, uint64_t offset);
 /* With EXTFUSE_INODE_NO_XATTR, whatever the daemon says. */
 void tfs_publish_bare_inode(struct tfs *t, uint64_t ino);
 void tfs_publish_name(struct tfs *t, uint64_t parent, const char *name, uint64_t ino);
