@@ -7,7 +7,7 @@ all: programs module ## build the daemon, the tool and the kernel module
 
 # One archive of everything but the mains: programs, units and fuzzers link it.
 lib-src  := $(filter-out %/main.c,$(wildcard common/*.c cache/*.c daemon/*.c daemon/*/*.c tools/*.c))
-lib-obj  := $(lib-src:%.c=$(B)/%.o) $(B)/bpf/embed.o
+lib-obj  := $(lib-src:%.c=$(B)/%.o) $(B)/bpf/embed.o $(B)/tools/fuse_known_list.o
 lib      := $(B)/libcurvefs.a
 programs := $(B)/curvefs-fuse $(B)/curvefs
 
@@ -17,6 +17,10 @@ $(lib): $(lib-obj)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 $(B)/curvefs-fuse: $(B)/daemon/main.o $(lib)
 $(B)/curvefs: $(B)/tools/main.o $(lib)
+$(B)/tools/fuse_known_list.o: tools/fuse_known.S kpatch-extfuse/fuse.known
+	$(call say,AS,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -c -o $@ $<
 $(programs):
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -43,4 +47,4 @@ clean: ## remove everything built
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | sort | column -t -s '|'
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -path $(B)/kernels -prune -o -name '*.d' -type f -print 2>/dev/null)

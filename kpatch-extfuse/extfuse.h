@@ -5,6 +5,7 @@
 /*
  * Inside of extfuse.ko, in the order a request meets it:
  *
+ *   compat.h      what differs between kernels
  *   hook.c        ftrace on four entries of fs/fuse: is this connection served?
  *   revalidate.c  a name that the dentry cache has -> does it still hold?
  *   request.c     a request in its wire form -> struct extfuse_request -> verdict -> answer
@@ -44,7 +45,7 @@
 #include <linux/hash.h>
 #include <uapi/linux/fuse.h>
 #include "extfuse_abi.h"
-#include "fuse_layout.h"
+#include "compat.h"
 
 #ifndef CONFIG_X86_64
 #error "only x86-64 so far: hook.c writes argument registers"
@@ -126,7 +127,7 @@ static __always_inline struct extfuse_inst *extfuse_find(const struct fuse_conn 
 
 	hlist_for_each_entry_rcu (inst, extfuse_bucket(fc), node) {
 		if (inst->fc == fc)
-			return READ_ONCE(fc->connected) && READ_ONCE(fc->initialized) ? inst : NULL;
+			return extfuse_conn_up(fc) ? inst : NULL;
 	}
 	return NULL;
 }
@@ -176,11 +177,6 @@ ssize_t extfuse_read_backing(struct kiocb *iocb, struct iov_iter *to, struct ext
                              u64 offset, u64 count, long srcu);
 /* Tasks that are in the original function with a frame of this module below it. */
 extern struct srcu_struct extfuse_frames;
-
-static inline struct fuse_inode *extfuse_inode(struct inode *inode)
-{
-	return container_of(inode, struct fuse_inode, inode);
-}
 
 /* ---- hook.c ---- */
 

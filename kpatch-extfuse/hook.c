@@ -9,19 +9,17 @@
  * the original does not use.
  */
 #include "extfuse.h"
-#include <linux/ftrace.h>
 
 static_assert(IS_ENABLED(CONFIG_DYNAMIC_FTRACE_WITH_ARGS));
+
+/* An argument of a hooked function, by its name: its place differs between kernels (layout.sh). */
+#define extfuse_arg(fregs, function, name) ftrace_regs_get_argument(fregs, EXTFUSE_ARG_##function##_##name)
 
 /* Integer arguments 2..5; 0 and 1 stay as they are. */
 static __always_inline void extfuse_set_args(struct ftrace_regs *fregs, long arg2, long arg3, long arg4,
                                              long arg5)
 {
-#ifdef arch_ftrace_regs
-	struct pt_regs *regs = &arch_ftrace_regs(fregs)->regs;
-#else
-	struct pt_regs *regs = &fregs->regs;
-#endif
+	struct pt_regs *regs = extfuse_regs(fregs);
 
 	regs->dx = arg2;
 	regs->cx = arg3;
@@ -45,8 +43,8 @@ static __always_inline void extfuse_return(struct ftrace_regs *fregs, long resul
 static void notrace extfuse_on_request(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
                                        struct ftrace_regs *fregs)
 {
-	struct fuse_mount *fm = (struct fuse_mount *)ftrace_regs_get_argument(fregs, 1);
-	struct fuse_args *args = (struct fuse_args *)ftrace_regs_get_argument(fregs, 2);
+	struct fuse_mount *fm = (struct fuse_mount *)extfuse_arg(fregs, __fuse_simple_request, fm);
+	struct fuse_args *args = (struct fuse_args *)extfuse_arg(fregs, __fuse_simple_request, args);
 	long result;
 
 	if (!extfuse_maybe_served(fm->fc))
@@ -64,8 +62,8 @@ static void notrace extfuse_on_request(unsigned long ip, unsigned long parent_ip
 static void notrace extfuse_on_background(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
                                           struct ftrace_regs *fregs)
 {
-	struct fuse_mount *fm = (struct fuse_mount *)ftrace_regs_get_argument(fregs, 0);
-	struct fuse_args *args = (struct fuse_args *)ftrace_regs_get_argument(fregs, 1);
+	struct fuse_mount *fm = (struct fuse_mount *)extfuse_arg(fregs, fuse_simple_background, fm);
+	struct fuse_args *args = (struct fuse_args *)extfuse_arg(fregs, fuse_simple_background, args);
 	long result;
 
 	if (!extfuse_maybe_served(fm->fc) || args->opcode != FUSE_RELEASE)
@@ -78,8 +76,8 @@ static void notrace extfuse_on_background(unsigned long ip, unsigned long parent
 static void notrace extfuse_on_read(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
                                     struct ftrace_regs *fregs)
 {
-	struct kiocb *iocb = (struct kiocb *)ftrace_regs_get_argument(fregs, 0);
-	struct iov_iter *to = (struct iov_iter *)ftrace_regs_get_argument(fregs, 1);
+	struct kiocb *iocb = (struct kiocb *)extfuse_arg(fregs, fuse_file_read_iter, iocb);
+	struct iov_iter *to = (struct iov_iter *)extfuse_arg(fregs, fuse_file_read_iter, to);
 	struct fuse_mount *fm = file_inode(iocb->ki_filp)->i_sb->s_fs_info;
 	struct extfuse_io io;
 
@@ -98,15 +96,16 @@ static void notrace extfuse_on_read(unsigned long ip, unsigned long parent_ip, s
 	}
 }
 
-/* int fuse_dentry_revalidate(struct dentry *entry, unsigned int flags) */
+/* int fuse_dentry_revalidate([struct inode *dir, const struct qstr *name,] struct dentry *entry, unsigned int
+ * flags) */
 static void notrace extfuse_on_revalidate(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
                                           struct ftrace_regs *fregs)
 {
-	struct dentry *entry = (struct dentry *)ftrace_regs_get_argument(fregs, 0);
+	struct dentry *entry = (struct dentry *)extfuse_arg(fregs, fuse_dentry_revalidate, entry);
 	struct fuse_mount *fm = entry->d_sb->s_fs_info;
 
 	if (extfuse_maybe_served(fm->fc) &&
-	    extfuse_revalidate(fm->fc, entry, ftrace_regs_get_argument(fregs, 1)))
+	    extfuse_revalidate(fm->fc, entry, extfuse_arg(fregs, fuse_dentry_revalidate, flags)))
 		extfuse_return(fregs, 1);
 }
 

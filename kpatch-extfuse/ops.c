@@ -26,12 +26,6 @@ static struct workqueue_struct *extfuse_wq;
 
 /* ---- instances ---- */
 
-/* Not up yet, or torn down: later kernels put small numbers where 6.12 has NULL. */
-static bool extfuse_is_object(const void *p)
-{
-	return (unsigned long)p >= PAGE_SIZE;
-}
-
 /* The layout that the module was built with, against a mount that is there. */
 static int extfuse_check_layout(struct fuse_conn *fc)
 {
@@ -70,8 +64,8 @@ static struct fuse_conn *extfuse_conn_get(int fd)
 	fud = READ_ONCE(file->private_data);
 	if (!extfuse_is_object(fud))
 		goto err_file;
-	fc = READ_ONCE(fud->fc);
-	if (!extfuse_is_object(fc) || !READ_ONCE(fc->connected))
+	fc = extfuse_fud_conn(fud);
+	if (!fc || !extfuse_conn_connected(fc))
 		goto err_file;
 	err = extfuse_check_layout(fc);
 	if (err)

@@ -19,16 +19,6 @@
 #include <linux/stat.h>
 #include <asm/word-at-a-time.h>
 
-/* Until when fs/fuse itself takes the dentry to hold, in jiffies. */
-static __always_inline u64 extfuse_dentry_time(const struct dentry *entry)
-{
-#ifdef EXTFUSE_HAVE_fuse_dentry_time
-	return ((struct fuse_dentry *)entry->d_fsdata)->time;
-#else
-	return (u64)entry->d_fsdata;
-#endif
-}
-
 /*
  * Copy a dentry's name, padded as struct extfuse_request says; its length, or 0 for one that is in no map.
  * Such names start at a multiple of a word and end with a NUL, and a word that a name ends in lies in the
@@ -77,7 +67,7 @@ static __always_inline bool extfuse_same_attr(const struct inode *inode, const s
 	       extfuse_same_time(inode_get_mtime(inode), attr->mtime, attr->mtimensec) &&
 	       extfuse_same_time(inode_get_ctime(inode), attr->ctime, attr->ctimensec) &&
 	       extfuse_same_time(inode_get_atime(inode), attr->atime, attr->atimensec) && !attr->flags &&
-	       inode->i_blkbits == (attr->blksize ? ilog2(attr->blksize) : inode->i_sb->s_blocksize_bits);
+	       extfuse_blkbits(fi) == (attr->blksize ? ilog2(attr->blksize) : inode->i_sb->s_blocksize_bits);
 }
 
 /* The attributes hold until then, as fs/fuse counts it: the tick in which it is, included. */
@@ -106,7 +96,7 @@ bool extfuse_revalidate(struct fuse_conn *fc, struct dentry *entry, unsigned int
 	unsigned int seq;
 
 	if (flags & (LOOKUP_EXCL | LOOKUP_REVAL | LOOKUP_RENAME_TARGET) ||
-	    !time_before64(extfuse_dentry_time(entry), get_jiffies_64()))
+	    !time_before64(extfuse_dentry_time(entry), get_jiffies_64()) || extfuse_dentry_old(fc, entry))
 		return false;
 	rcu_read_lock();
 	inst = extfuse_find(fc);

@@ -35,7 +35,7 @@ harness: $(harness-prog) $(harness-so)
 units-build: $(unit-prog) harness
 
 units: units-build ## build and run the unit tests
-	$(Q)tests/run-units $(unit-prog)
+	$(Q)KERNEL_WITH_BTF=$(KDIR)/vmlinux tests/run-units $(unit-prog)
 
 # An S3 server that nobody here wrote; the store's contract test uses it when it is there.
 .PHONY: s3rver

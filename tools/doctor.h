@@ -34,9 +34,11 @@ void check_fusermount(struct check *c);
 void check_open_files(struct check *c);
 
 /* What BPF needs. */
-void check_kernel_version(struct check *c);
+void check_kernel(struct check *c);
 void check_kernel_config(struct check *c);
+void check_ftrace(struct check *c);
 void check_btf(struct check *c);
+void check_fs_fuse(struct check *c);
 void check_lockdown(struct check *c);
 void check_signatures(struct check *c);
 void check_capabilities(struct check *c);

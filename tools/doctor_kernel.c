@@ -5,7 +5,9 @@
 #include "common/cleanup.h"
 #include "daemon/kernel/kernel.h"
 #include "tools/doctor.h"
+#include "tools/fuse_known.h"
 
+#include <bpf/btf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,6 +20,7 @@
 #include <zlib.h>
 
 #define BPF_FS 0xcafe4a11 /* linux/magic.h */
+#define KERNEL_BTF "/sys/kernel/btf/vmlinux"
 
 /* The first line of a small file, or false. */
 static bool read_line(const char *path, char *ret, size_t size)
@@ -30,20 +33,15 @@ static bool read_line(const char *path, char *ret, size_t size)
 	return true;
 }
 
-void check_kernel_version(struct check *c)
+/* Which one it is matters to nobody here: what it has does. */
+void check_kernel(struct check *c)
 {
 	struct utsname u;
-	unsigned major = 0, minor = 0;
 
 	uname(&u);
-	sscanf(u.release, "%u.%u", &major, &minor);
 	if (strcmp(u.machine, "x86_64") != 0)
 		found(c, FINDING_PROBLEM, "the module is made for x86_64", "Linux %s on %s", u.release,
 		      u.machine);
-	else if (major < 6 || (major == 6 && minor < 12))
-		found(c, FINDING_PROBLEM,
-		      "install Linux 6.12 or later (on Debian 12: from bookworm-backports)",
-		      "Linux %s is too old", u.release);
 	else
 		found(c, FINDING_OK, NULL, "Linux %s", u.release);
 }
@@ -89,6 +87,8 @@ void check_kernel_config(struct check *c)
 		snprintf(path, sizeof(path), "/boot/config-%s", u.release);
 	if (access(path, R_OK) < 0)
 		snprintf(path, sizeof(path), "/lib/modules/%s/build/.config", u.release);
+	if (access(path, R_OK) < 0)
+		snprintf(path, sizeof(path), "/lib/modules/%s/config", u.release);
 	if (!read_config(path, set)) {
 		found(c, FINDING_UNKNOWN, NULL, "not readable (/proc/config.gz, /boot/config-%s)", u.release);
 		return;
@@ -105,13 +105,51 @@ void check_kernel_config(struct check *c)
 		found(c, FINDING_OK, NULL, "has all that is needed (%s)", path);
 }
 
+void check_ftrace(struct check *c)
+{
+	char line[16];
+
+	if (!read_line("/proc/sys/kernel/ftrace_enabled", line, sizeof(line)))
+		found(c, FINDING_PROBLEM, "use a kernel with CONFIG_DYNAMIC_FTRACE, such as Debian's",
+		      "this kernel has none");
+	else if (strcmp(line, "0") == 0)
+		found(c, FINDING_PROBLEM, "sysctl kernel.ftrace_enabled=1",
+		      "switched off: the module's hooks are never called");
+	else
+		found(c, FINDING_OK, NULL, "on");
+}
+
 void check_btf(struct check *c)
 {
-	if (access("/sys/kernel/btf/vmlinux", R_OK) == 0)
-		found(c, FINDING_OK, NULL, "/sys/kernel/btf/vmlinux");
+	if (access(KERNEL_BTF, R_OK) == 0)
+		found(c, FINDING_OK, NULL, KERNEL_BTF);
 	else
-		found(c, FINDING_PROBLEM, "use a kernel with CONFIG_DEBUG_INFO_BTF",
-		      "no /sys/kernel/btf/vmlinux: %s", strerror(errno));
+		found(c, FINDING_PROBLEM, "use a kernel with CONFIG_DEBUG_INFO_BTF", "no %s: %s", KERNEL_BTF,
+		      strerror(errno));
+}
+
+/* What the build of the module would say. */
+void check_fs_fuse(struct check *c)
+{
+	_cleanup_free_ char *why = NULL;
+	struct btf *btf;
+	int r;
+
+	if (access(KERNEL_BTF, R_OK) < 0) {
+		found(c, FINDING_UNKNOWN, NULL, "no BTF to look at");
+		return;
+	}
+	btf = btf__parse(KERNEL_BTF, NULL);
+	r = btf ? fuse_known_check(btf, fuse_known_list, &why) : -errno;
+	btf__free(btf);
+	if (r == 0)
+		found(c, FINDING_OK, NULL, "as extfuse.ko knows it");
+	else if (r == -EPROTO)
+		found(c, FINDING_PROBLEM,
+		      "use a kernel that extfuse.ko can be built for, such as Debian's 6.12 or 7.2",
+		      "not known to extfuse.ko: %s", why);
+	else
+		found(c, FINDING_UNKNOWN, NULL, "cannot read %s: %s", KERNEL_BTF, strerror(-r));
 }
 
 void check_lockdown(struct check *c)
@@ -187,11 +225,12 @@ static bool module_is_installed(char *ret_path, size_t size)
 
 void check_module(struct check *c)
 {
-	char path[2 * PATH_MAX];
+	char path[2 * PATH_MAX], headers[PATH_MAX];
 	struct utsname u;
 	int fd;
 
 	uname(&u);
+	snprintf(headers, sizeof(headers), "/lib/modules/%s/build/vmlinux", u.release);
 	if (access("/sys/module/extfuse", F_OK) == 0) {
 		fd = open(EXTFUSE_DEVICE, O_RDWR | O_CLOEXEC);
 		if (fd >= 0 || errno == EACCES || errno == EPERM)
@@ -205,10 +244,15 @@ void check_module(struct check *c)
 		found(c, FINDING_PROBLEM,
 		      "modprobe extfuse (and `extfuse` in /etc/modules-load.d/ for every boot)",
 		      "not loaded; it is installed: %s", path);
+	} else if (access(headers, R_OK) == 0) {
+		found(c, FINDING_PROBLEM,
+		      "build it: `make install` and DKMS, or `make module KDIR=` and insmod",
+		      "not loaded, and not built for %s; its headers are here", u.release);
 	} else {
 		found(c, FINDING_PROBLEM,
-		      "`make install` and DKMS, or insmod build/extfuse.ko; both need the kernel's headers",
-		      "not loaded, and not installed for %s", u.release);
+		      "install this kernel's headers (Debian: linux-headers-`uname -r`), then `make install` "
+		      "and DKMS, or `make module KDIR=` and insmod",
+		      "not loaded, and not built for %s; nor can it be, without %s", u.release, headers);
 	}
 }
 

@@ -12,8 +12,8 @@ usage: vmtest/run.sh [options] -- COMMAND [ARGUMENT...]
 Boot a stock kernel in a VM, run COMMAND there as root with this checkout as the current
 directory, pass its output through, and end with its exit status.
 
-  --kernel VERSION  an installed kernel, as in /boot/vmlinuz-VERSION
-                    (default: the newest installed 6.12 of Debian 12 backports)
+  --kernel NAME     one of vmtest/kernels, or VERSION of an installed one, as in /boot/vmlinuz-VERSION
+                    (default: 6.12-bookworm, the newest installed 6.12 of Debian 12 backports)
   --timeout S       end the VM after S seconds, with status 124 (default 600)
   --cpus N          (default 2)
   --memory M        (default 3G)
@@ -34,6 +34,7 @@ The guest has this machine's files, writable (so do not test `rm -rf /` there), 
 /tmp, /run, /var/tmp, which are its own memory.  Set for COMMAND are
   CURVEFS_SCRATCH   a fresh ext4 file system on a disk of its own, for volumes and caches
   CURVEFS_VM=1      this is the guest
+  CURVEFS_MODULE    the module that was built for this kernel, if that is not extfuse.ko in the build folder
 bpffs is mounted on /sys/fs/bpf, FUSE is there, extfuse.ko is not loaded, 127.0.0.1 answers.
 
 exit status: that of COMMAND; 124 after a time-out; 125 if the VM could not be started, or
@@ -42,7 +43,7 @@ HELP
 }
 die() { echo "vmtest: $*" >&2; exit 125; }
 
-kernel='' timeout=600 cpus=2 memory=3G disk=8G disk_file='' log_writes='' icount='' log='' features=''
+kernel=6.12-bookworm timeout=600 cpus=2 memory=3G disk=8G disk_file='' log_writes='' icount='' log='' features=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kernel | --timeout | --cpus | --memory | --disk | --log)
@@ -74,14 +75,21 @@ done
 	die "this is the VM already; run the command itself"
 command -v vng >/dev/null || die "virtme-ng is not installed; run 'make setup'"
 
-if [ -z "$kernel" ]; then
-	kernel=$(printf '%s\n' /boot/vmlinuz-6.12.*+deb12-amd64 | sed 's|.*/vmlinuz-||' | sort -V | tail -n 1)
-	[ -e "/boot/vmlinuz-$kernel" ] || die "no stock 6.12 kernel in /boot; run 'make setup'"
-fi
-[ -r "/boot/vmlinuz-$kernel" ] || die "no kernel /boot/vmlinuz-$kernel (--kernel)"
-[ -e "/lib/modules/$kernel/modules.dep" ] || die "no modules of that kernel: /lib/modules/$kernel/modules.dep"
-
 top=$(cd "$(dirname "$0")/.." && pwd) || die "cannot find the checkout"
+image=/boot/vmlinuz-$kernel modules=/lib/modules/$kernel module=''
+if [ -e "$top/vmtest/kernels/$kernel" ]; then
+	image=$("$top/vmtest/kernels.sh" image "$kernel") || exit 125
+	version=$("$top/vmtest/kernels.sh" version "$kernel") || exit 125
+	if [[ $image != /boot/* ]]; then # with its modules beside it, and a module of ours made for it
+		modules=${image%/*} module=$top/build/kernels/$kernel/extfuse.ko
+		[ -e "$module" ] || die "no module for $kernel; run 'make module KERNEL=$kernel'"
+	else
+		modules=/lib/modules/$version
+	fi
+fi
+[ -r "$image" ] || die "no kernel $image (--kernel)"
+[ -e "$modules/modules.dep" ] || die "no modules of that kernel: $modules/modules.dep"
+
 # In the checkout, as the guest does not share /tmp.
 mkdir -p "$top/build" || die "cannot write to $top/build"
 for old in "$top"/build/vm.*; do # of a run that was killed
@@ -101,6 +109,7 @@ trap 'exit 143' TERM HUP
 mkdir "$state" "$state/tmp" || die "cannot make $state"
 printf '%s\0' "$@" >"$state/argv"
 printf '%s\n' "$PWD" >"$state/cwd"
+printf '%s\n' "$module" >"$state/module"
 mkfifo "$state/out" "$state/err"
 [ -n "$disk_file" ] || disk_file=$state/scratch.img
 if ! [ -e "$disk_file" ]; then
@@ -138,7 +147,7 @@ cd "$top" || die "cannot enter $top"
 # `timeout` leads a process group, in which the whole VM is; if we are killed, it gets the signal.
 # What vng keeps in temporary files goes with the state, however this ends.
 TMPDIR=$state/tmp setpriv --pdeathsig TERM timeout -k 5 "$timeout" \
-	vng --disable-kvm --force-9p --run "/boot/vmlinuz-$kernel" --cpus "$cpus" --memory "$memory" --rw \
+	vng --disable-kvm --force-9p --run "$image" --cpus "$cpus" --memory "$memory" --rw \
 	--append "console=ttyS1 loglevel=5 rcupdate.rcu_cpu_stall_timeout=60 norandmaps" --qemu-opts="$qemu_opts" \
 	-- "exec $(printf %q "$top/vmtest/guest") $(printf %q "$state")" \
 	</dev/null >"$state/out" 2>"$state/err" &

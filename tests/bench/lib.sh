@@ -8,7 +8,8 @@ set -eu
 top=$PWD
 here=/run/curvefs-bench # programs run from memory: the checkout comes over a network file system
 mkdir -p $here
-cp build/curvefs-fuse build/curvefs build/extfuse.ko build/tests/bench/measure build/tests/harness/json $here
+cp "${CURVEFS_MODULE:-build/extfuse.ko}" $here/extfuse.ko
+cp build/curvefs-fuse build/curvefs build/tests/bench/measure build/tests/harness/json $here
 PATH=$here:$PATH
 
 tree=/usr/include/linux
