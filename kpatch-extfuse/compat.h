@@ -98,6 +98,13 @@ static __always_inline unsigned int extfuse_blkbits(const struct fuse_inode *fi)
 #endif
 }
 
+/* A helper's argument that is the size of the memory before it. */
+#ifdef EXTFUSE_HAVE_ARG_MEM_SIZE
+#define EXTFUSE_ARG_SIZE ARG_MEM_SIZE
+#else
+#define EXTFUSE_ARG_SIZE ARG_CONST_SIZE
+#endif
+
 /* The registers that a handler may change; some kernels hide them. */
 static __always_inline struct pt_regs *extfuse_regs(struct ftrace_regs *fregs)
 {

@@ -9,6 +9,7 @@
 # protocol, which FUSE_H (uapi/linux/fuse.h) has; sizes and offsets are asserted against the BTF, so that a
 # differing configuration stops the build.  For each member S.M there is a macro EXTFUSE_HAVE_S_M, to ask for
 # features instead of versions; for each parameter P of a function F that is hooked, EXTFUSE_ARG_F_P is its place.
+# For each kind of argument of a BPF helper there is EXTFUSE_HAVE_ARG_kind.
 set -eu
 export LC_ALL=C
 vmlinux=${1:?usage: layout.sh VMLINUX FUSE_H}
@@ -38,6 +39,9 @@ awk -v wanted="$wanted" -v maybe="$maybe" -v members="$members" '
 			done[$1 " " $2] = 1
 		next
 	}
+	/^enum bpf_arg_type \{/ { arguments = 1 }
+	/^\}/ { arguments = 0 }
+	arguments && $2 == "=" { printf "#define EXTFUSE_HAVE_%s 1\n", $1 }
 	/^(struct|enum|union) fuse_[a-z_]+ \{/ { key = $1 " " $2 }
 	/^enum \{/ { key = "anon" }
 	key != "" {

@@ -303,7 +303,7 @@ static const struct bpf_func_proto extfuse_event_output_proto = {
 	.arg2_type = ARG_CONST_MAP_PTR,
 	.arg3_type = ARG_ANYTHING,
 	.arg4_type = ARG_PTR_TO_MEM | MEM_RDONLY,
-	.arg5_type = ARG_CONST_SIZE,
+	.arg5_type = EXTFUSE_ARG_SIZE,
 };
 
 static const struct bpf_func_proto *extfuse_get_func_proto(enum bpf_func_id func_id,
