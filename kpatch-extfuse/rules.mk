@@ -6,6 +6,7 @@ module-src  := $(wildcard kpatch-extfuse/*.c kpatch-extfuse/*.h) $(addprefix kpa
 module-link := $(patsubst kpatch-extfuse/%,$(module-dir)/%,$(module-src)) $(module-dir)/extfuse_abi.h
 
 # KERNEL=   one of vmtest/kernels, which is got if it is not here
+$(foreach k,$(KERNEL) $(filter-out all,$(KERNELS)),$(if $(wildcard vmtest/kernels/$(k)),,$(error no kernel '$(k)' in vmtest/kernels: $(notdir $(wildcard vmtest/kernels/*)))))
 kernel-ko = $(if $(filter 6.12-bookworm,$(1)),build/extfuse.ko,build/kernels/$(1)/extfuse.ko)
 module: $(call kernel-ko,$(or $(KERNEL),6.12-bookworm)) ## build the kernel module only; for KERNEL= of vmtest/kernels
 

@@ -11,7 +11,8 @@ extern const char fuse_known_list[];
 
 /**
  * Compare @p btf, of a kernel, with @p list, a text such as fuse_known_list.
- * 0: all is as it says.  -EPROTO: something is not, and *ret_why, to be freed, names it in one line.  Or -ENOMEM.
+ * 0: all is as it says.  -EPROTO: something is not, and *ret_why, to be freed, names it in one line.  Or
+ * -ENOMEM.
  */
 int fuse_known_check(const struct btf *btf, const char *list, char **ret_why);
 

@@ -8,7 +8,8 @@ export LC_ALL=C.UTF-8
 usage() {
 	cat <<'HELP'
 usage: vmtest/kernels.sh list           the names, and the version of those that are here
-       vmtest/kernels.sh fetch NAME...  get those that are not here; needs the distribution's mirror
+       vmtest/kernels.sh fetch NAME...  get those that are not here from the distribution's mirror;
+                                        status 77: it has no such package
        vmtest/kernels.sh module NAME    compile extfuse.ko for it (what `make module KERNEL=NAME` does)
        vmtest/kernels.sh image NAME     print where the file to boot is
        vmtest/kernels.sh version NAME   print its whole version
@@ -56,7 +57,7 @@ version_here() { # NAME: after `describe`; nothing if it is not here
 	if [ -n "$installed" ]; then
 		printf '%s\n' /boot/vmlinuz-* | sed 's|.*/vmlinuz-||' | newest
 	else
-		cat "$here/$1/version" 2>/dev/null || :
+		{ cat "$here/$1/version" 2>/dev/null || :; } | newest
 	fi
 }
 image() { # NAME VERSION
@@ -81,7 +82,8 @@ unpack() {
 
 fetch() { # NAME, after `describe`
 	local name=$1 mirror suite v package
-	local new=$here/$name.new
+	new=$here/$name.new # not local, for the trap
+	trap 'rm -rf "$new"' EXIT
 	rm -rf "$new"
 	mkdir -p "$new"/apt/{lists/partial,cache/archives/partial} "$new"/{boot,root}
 	# apt with sources and a cache of its own, for a system on which nothing is installed.
@@ -106,16 +108,19 @@ fetch() { # NAME, after `describe`
 		APT::Sandbox::User "";
 	CONF
 	local -x APT_CONFIG=$new/apt/apt.conf
-	timeout 300 apt-get -qq update || die "cannot read the package lists of $suites"
+	timeout 120 apt-get -qq update || die "cannot read the package lists of $suites"
 
 	v=$(apt-cache pkgnames "${headers%@}" | sed "s|^${headers%@}||" | newest)
-	[ -n "$v" ] || die "$suites: no package like ${headers%@}$version"
+	[ -n "$v" ] || {
+		echo "kernels: $suites: no package (any more) like ${headers%@}$version" >&2
+		exit 77
+	}
 	echo "kernels: $name is $v"
 	read -ra packages <<<"${boot//@/$v}"
 	# The tools as of the last suite, too: an older bpftool may not know a newer BTF.
-	timeout 900 apt-get -qq -y --download-only -t "${suites##* }" install "${tools[@]}" "${headers//@/$v}" >"$new/apt/log" ||
+	timeout 300 apt-get -qq -y --download-only -t "${suites##* }" install "${tools[@]}" "${headers//@/$v}" >"$new/apt/log" ||
 		die "cannot download what compiles a module for $v: $(tail -n 3 "$new/apt/log")"
-	(cd "$new/apt" && timeout 900 apt-get -qq download "${packages[@]}") || die "cannot download ${packages[*]}"
+	(cd "$new/apt" && timeout 300 apt-get -qq download "${packages[@]}") || die "cannot download ${packages[*]}"
 
 	for package in "$new"/apt/cache/archives/base-files_*.deb "$new"/apt/cache/archives/*.deb; do
 		unpack "$package" "$new/root" --exclude='./usr/share/doc/*' --exclude='./usr/share/locale/*' --exclude='./usr/share/man/*'
