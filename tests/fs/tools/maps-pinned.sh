@@ -43,7 +43,7 @@ assert_fails -e ", this tool is of" curvefs maps "$MNT"
 again layout
 assert_fails -e "does not fit their version" curvefs maps "$MNT"
 again sizes
-assert_fails -e "keys of 8 and values of 128 bytes" curvefs maps "$MNT"
+assert_fails -e "bytes, but this tool knows" curvefs maps "$MNT"
 
 rm -r "$pins"
 assert_fails -e "BPF is off" curvefs maps "$MNT"
