@@ -43,16 +43,10 @@ awk -v wanted="$wanted" -v maybe="$maybe" -v members="$members" '
 	/^\}/ { arguments = 0 }
 	arguments && $2 == "=" { printf "#define EXTFUSE_HAVE_%s 1\n", $1 }
 	/^(struct|enum|union) fuse_[a-z_]+ \{/ { key = $1 " " $2 }
-	/^enum \{/ { key = "anon" }
 	key != "" {
 		block = block $0 "\n"
 		if (/^\}/) {
-			if (key == "anon") {
-				if (block ~ /FUSE_I_BAD/)
-					state = block
-			} else {
-				body[key] = block
-			}
+			body[key] = block
 			key = block = ""
 		}
 	}
@@ -107,11 +101,7 @@ awk -v wanted="$wanted" -v maybe="$maybe" -v members="$members" '
 				unknown("fs/fuse has no " lines[i])
 			}
 		}
-		if (state == "")
-			unknown("fs/fuse has no FUSE_I_BAD")
-		if (failed)
-			exit 1
-		printf "\n%s\n", state
+		exit failed
 	}' "$uapi" "$tmp/c"
 
 awk -v wanted="$wanted $maybe" -v hooks="$hooks" -v q="'" '
@@ -134,7 +124,7 @@ awk -v wanted="$wanted $maybe" -v hooks="$hooks" -v q="'" '
 		name = part[2]
 		split(part[3], attribute, /[ =]+/) # the first one of what is kept has the type, or the size
 		id = substr($1, 2, length($1) - 2)
-		cur = params = ""
+		cur = params = flags = ""
 		kind[id] = $2
 		name_of[id] = name
 		target[id] = attribute[3]
@@ -145,8 +135,17 @@ awk -v wanted="$wanted $maybe" -v hooks="$hooks" -v q="'" '
 			func_proto[name] = target[id]
 		} else if ($2 == "FUNC_PROTO") {
 			params = id
+		} else if ($2 == "ENUM") {
+			flags = "enum {\n"
 		}
 		next
+	}
+	flags != "" { # the bits of fuse_inode.state
+		split($0, part, q)
+		sub(/.*val=/, "", part[3])
+		flags = flags "\t" part[2] " = " part[3] ",\n"
+		if (part[2] ~ /^FUSE_I_[A-Z_]+$/)
+			state_bits = flags
 	}
 	params != "" {
 		gsub(q, "", $1)
@@ -172,6 +171,12 @@ awk -v wanted="$wanted $maybe" -v hooks="$hooks" -v q="'" '
 		return (id == 0 ? "void" : name_of[id]) " "
 	}
 	END {
+		if (state_bits ~ /FUSE_I_BAD/) {
+			printf "\n%s};\n", state_bits
+		} else {
+			print "layout.sh: this kernel is not known: fs/fuse has no FUSE_I_BAD" >"/dev/stderr"
+			failed = 1
+		}
 		for (name in known) {
 			if (!(name in func_proto)) {
 				printf "layout.sh: this kernel is not known: it has no function %s\n", name >"/dev/stderr"
