@@ -41,7 +41,11 @@ int cache_table_load(struct cache *c, uint64_t ino, uint64_t version, uint64_t s
 	f->fd = -1;
 	f->last_use = ++c->clock;
 	if (record) {
-		f->name = (struct data_name){ino, record->created_version, record->id};
+		f->pack = record->pack ? packs_find(c->packs, record->pack) : NULL;
+		f->slot = record->slot;
+		f->crc = record->crc;
+		if (!record->pack)
+			f->name = (struct data_name){ino, record->created_version, record->id};
 		f->last_use = record->last_use;
 		f->disk_bytes = record->bytes;
 	}
@@ -111,18 +115,25 @@ static int put_record(struct cache_file *f)
 		.bytes = f->disk_bytes,
 	};
 
+	if (f->pack) {
+		record.pack = pack_id(f->pack);
+		record.slot = f->slot;
+		record.crc = f->crc;
+	}
 	return cache_index_put_inode(f->cache->index, f->ino, &record);
+}
+
+int cache_file_save(struct cache_file *f)
+{
+	SCOPED_LOCK(&f->cache->lock);
+	return f->detached ? -ESTALE : put_record(f);
 }
 
 void cache_file_put_record(struct cache_file *f)
 {
-	int r = 0;
+	int r = f->unindexed || !f->name.id ? 0 : cache_file_save(f);
 
-	pthread_mutex_lock(&f->cache->lock);
-	if (!f->detached && !f->unindexed && f->name.id)
-		r = put_record(f);
-	pthread_mutex_unlock(&f->cache->lock);
-	if (r)
+	if (r && r != -ESTALE)
 		file_unindex(f);
 }
 
@@ -132,7 +143,7 @@ static void unload(struct cache_file *f)
 	idle_remove(f);
 	table_remove(f);
 	/* An older record is as true as this one: only the time of use is lost if it cannot be written. */
-	if (f->name.id)
+	if (f->name.id || f->pack)
 		put_record(f);
 	file_free(f);
 }
@@ -162,6 +173,9 @@ static uint64_t destroy(struct cache_file *f)
 		cache_index_delete_chunks(c->index, f->name.id, 0, &blocks);
 		c->bytes -= f->disk_bytes;
 		c->files--;
+	} else if (f->pack) {
+		packed_release(c, f->pack, f->slot, f->size);
+		blocks = 1;
 	}
 	file_free(f);
 	return blocks;
@@ -194,8 +208,15 @@ void cache_record_retire(struct cache *c, uint64_t ino, const struct cache_index
                          uint64_t *ret_blocks)
 {
 	struct data_name name = {ino, record->created_version, record->id};
+	struct pack *k = record->pack ? packs_find(c->packs, record->pack) : NULL;
 
 	before_drop(c, ino, 0, UINT64_MAX);
+	if (k) {
+		packed_release(c, k, record->slot, record->size);
+		if (ret_blocks)
+			*ret_blocks = 1;
+		return;
+	}
 	datadir_unlink(c->datadir, &name);
 	cache_index_delete_chunks(c->index, record->id, 0, ret_blocks);
 	c->bytes -= record->bytes;
@@ -262,6 +283,7 @@ void cache_file_put(struct cache_file *f)
 		cache_file_detach(f);
 		retire = true;
 	} else if (--f->refs == 0) {
+		f->own = false;
 		if (f->detached)
 			last = true;
 		else if (!f->uncommitted)
@@ -356,6 +378,8 @@ uint64_t cache_cached_bytes(struct cache *c, uint64_t ino)
 	if (!n.f) {
 		if (cache_index_get_inode(c->index, ino, &record) < 0)
 			return 0;
+		if (record.pack)
+			return record.size;
 		n.size = record.size;
 		cache_index_for_chunks(c->index, record.id, 0, UINT64_MAX, count_record, &n);
 		return n.bytes;
@@ -364,8 +388,11 @@ uint64_t cache_cached_bytes(struct cache *c, uint64_t ino)
 	n.size = n.f->size;
 	if (n.f->name.id && !n.f->unindexed)
 		cache_index_for_chunks(c->index, n.f->name.id, 0, UINT64_MAX, count_record, &n);
-	chunks_for_each (&n.f->chunks, chunk)
-		count_chunk(&n, chunk->number, chunk->present);
+	if (n.f->pack)
+		n.bytes = n.size;
+	else
+		chunks_for_each (&n.f->chunks, chunk)
+			count_chunk(&n, chunk->number, chunk->present);
 	pthread_rwlock_unlock(&n.f->lock);
 	cache_file_put(n.f);
 	return n.bytes;
@@ -376,6 +403,8 @@ void cache_get_stats(struct cache *c, struct cache_stats *ret)
 	*ret = (struct cache_stats){
 		.bytes = c->bytes,
 		.files = c->files,
+		.packed = c->packed,
+		.packs = packs_count(c->packs),
 		.hits = c->hits,
 		.misses = c->misses,
 		.evictions = c->evictions,
@@ -396,12 +425,27 @@ struct reconcile {
 	uint64_t max_id;
 };
 
+static int check_packed(uint64_t ino, const struct cache_index_inode *record, struct reconcile *s)
+{
+	if (record->pack > MAX_COUNTER || record->last_use > MAX_COUNTER ||
+	    packs_claim(s->c->packs, record->pack, record->slot, record->size) < 0)
+		return cache_index_delete_inode(s->c->index, ino);
+	s->max_id = max_u64(s->max_id, record->pack);
+	s->c->clock = max_u64(s->c->clock, record->last_use);
+	s->c->bytes += record->bytes;
+	s->c->packed++;
+	s->c->files++;
+	return 0;
+}
+
 static int check_record(uint64_t ino, const struct cache_index_inode *record, void *arg)
 {
 	struct reconcile *s = arg;
 	struct data_name name = {ino, record->created_version, record->id};
 	struct cache_index_inode now = *record;
 
+	if (record->pack)
+		return check_packed(ino, record, s);
 	if (record->id > MAX_COUNTER || record->last_use > MAX_COUNTER ||
 	    datadir_stat(s->c->datadir, &name, &now.bytes) < 0)
 		return cache_index_delete_inode(s->c->index, ino);
@@ -458,9 +502,12 @@ static int check_chunks(uint64_t id, void *arg)
 static int reconcile(struct cache *c)
 {
 	struct reconcile s = {.c = c};
+	uint64_t id;
 	int r;
 
-	r = cache_index_for_inodes(c->index, check_record, &s);
+	r = packs_new(c->datadir, &c->next_id, &c->packs);
+	if (!r)
+		r = cache_index_for_inodes(c->index, check_record, &s);
 	if (s.n)
 		qsort(s.names, s.n, sizeof(*s.names), compare_ids);
 	if (!r)
@@ -468,7 +515,8 @@ static int reconcile(struct cache *c)
 	if (!r)
 		r = cache_index_for_ids(c->index, check_chunks, &s);
 	free(s.names);
-	c->next_id = s.max_id + 1;
+	id = r ? 0 : packs_sweep(c->packs);
+	c->next_id = max_u64(s.max_id, id <= MAX_COUNTER ? id : 0) + 1;
 	return r;
 }
 
@@ -488,6 +536,7 @@ int cache_open(const struct cache_options *options, struct cache **ret, char **r
 	if (!c)
 		return -ENOMEM;
 	c->max_bytes = options->max_bytes;
+	c->pack_max = min_u64(options->pack_max, CACHE_PACK_MAX);
 	c->free_space_ratio = options->free_space_ratio;
 	c->before_drop = options->before_drop;
 	c->before_drop_arg = options->before_drop_arg;
@@ -502,8 +551,10 @@ int cache_open(const struct cache_options *options, struct cache **ret, char **r
 	if (r == -EIO && c->index) {
 		/* The index can be opened, but not read: it is only a cache. */
 		cache_index_close(c->index);
+		packs_free(c->packs);
 		c->index = NULL;
-		c->bytes = c->files = 0;
+		c->packs = NULL;
+		c->bytes = c->files = c->packed = 0;
 		r = cache_index_open(options->dir, options->volume_uuid, true, &c->index, ret_why);
 		if (!r)
 			r = reconcile(c);
@@ -514,6 +565,7 @@ int cache_open(const struct cache_options *options, struct cache **ret, char **r
 		if (!*ret_why)
 			why_r(0, ret_why, "cache directory %s: %s", options->dir, strerror(-r));
 		cache_index_close(c->index);
+		packs_free(c->packs);
 		datadir_close(c->datadir);
 		free(c);
 		return r;
@@ -541,6 +593,7 @@ void cache_close(struct cache *c)
 			}
 		}
 	cache_index_close(c->index);
+	packs_free(c->packs);
 	datadir_close(c->datadir);
 	pthread_mutex_destroy(&c->lock);
 	pthread_mutex_destroy(&c->evict_lock);

@@ -4,7 +4,8 @@
 
 /*
  * The local data cache: one sparse file per cached inode, same offsets as the
- * file it caches, plus an index that survives restarts.  Knows nothing of FUSE,
+ * file it caches, small ones in pack files that thousands share (see pack.h for why),
+ * plus an index that survives restarts.  Knows nothing of FUSE,
  * of the object store or of BPF: the owner fills it, and is told before bytes
  * that somebody may be reading go away.
  *
@@ -31,6 +32,11 @@
  * A sub-block's valid bit leaves the index before its bytes change.  After a
  * crash changed bytes are gone (they were never acknowledged by fsync or close).
  *
+ * Packed.  A file of at most CACHE_PACK_MAX bytes that is filled at once, or of which everything is there
+ * and committed when cache_file_pack() is called, is in a pack file, and has no data file of its own.  Bytes
+ * in a pack are never changed: whatever would change them, and cache_file_fd(), first gives the file a data
+ * file of its own.  There it stays while anyone holds a reference.
+ *
  * Limits.  The data files keep below `max_bytes`, and the file system they lie
  * on keeps `free_space_ratio` free.  Evicting: least recently used inodes
  * first, by whole file or chunk.  Out of space is not an error to the reader:
@@ -54,6 +60,7 @@
 #define CACHE_CHUNK_SIZE (4u << 20)
 #define CACHE_BLOCK_SIZE (64u << 10)
 #define CACHE_BLOCKS_PER_CHUNK 64
+#define CACHE_PACK_MAX CACHE_BLOCK_SIZE
 
 struct cache;
 struct cache_file; /* a cached inode, reference counted */
@@ -64,10 +71,10 @@ struct cache_file; /* a cached inode, reference counted */
  * [first_chunk, last_chunk] are punched, cut off or replaced; when it returns nobody
  * reads them any more (entries dropped, barrier passed).  They left cache_valid() before the call.
  *
- * first_chunk 0 and last_chunk UINT64_MAX: the data file as a whole goes, and what was registered of it must
- * go too. Without such a call the data file of an inode stays the same, referenced or not, so a registration
- * need not hold a cache_file. The inode may have a new data file by the time of the call (another
- * cache_file_id()); dropping that as well costs a miss and nothing else.
+ * first_chunk 0 and last_chunk UINT64_MAX: the data file as a whole goes, or the place in a pack, and what
+ * was registered of the former must go too. Without such a call the data file of an inode stays the same,
+ * referenced or not, so a registration need not hold a cache_file. The inode may have a new data file by the
+ * time of the call (another cache_file_id()); dropping that as well costs a miss and nothing else.
  *
  * Threads: any that is in a call to the cache, and the cache's own evicting thread.
  */
@@ -78,6 +85,7 @@ struct cache_options {
 	uint64_t max_bytes;      /* of data files on disk; 0: no limit but the next one */
 	double free_space_ratio; /* of the file system kept free, 0.0 ... 1.0 */
 	const char *volume_uuid; /* a cache of another volume in dir is emptied first */
+	uint32_t pack_max;       /* files up to this size are packed, at most CACHE_PACK_MAX; 0: none are */
 	cache_before_drop_fn before_drop; /* NULL: nobody */
 	void *before_drop_arg;
 };
@@ -85,6 +93,8 @@ struct cache_options {
 struct cache_stats {
 	uint64_t bytes;       /* on disk now */
 	uint64_t files;       /* inodes with anything cached */
+	uint64_t packed;      /* ... those of them in pack files */
+	uint64_t packs;       /* pack files */
 	uint64_t hits;        /* sub-blocks that cache_read() found */
 	uint64_t misses;      /* ... and did not */
 	uint64_t evictions;   /* sub-blocks dropped to keep a limit */
@@ -118,13 +128,30 @@ uint64_t cache_file_version(struct cache_file *f);
 
 /**
  * The data file, open for reading and writing; belongs to @p f. Stays the same while anyone holds a
- * reference. Made if it is not there yet. @return the descriptor, or -ENOSPC, -EIO, -EMFILE, ...
+ * reference. Made if it is not there yet; a packed file leaves its pack (calls before_drop). @return the
+ * descriptor, or -ENOSPC, -EIO, -EMFILE, ...
  */
 int cache_file_fd(struct cache_file *f);
 
 /** Which data file that is: never 0, never used again while the cache is open. Errors as cache_file_fd(), in
  * *ret_id only on 0. */
 int cache_file_id(struct cache_file *f, uint64_t *ret_id);
+
+/** Where a packed file is. */
+struct cache_place {
+	int fd;          /* of the pack file, for reading; open until cache_close(), and so is the next */
+	uint64_t id;     /* which pack file that is, as cache_file_id() */
+	uint64_t offset; /* of the file's first byte in it, not 0; the size of the file ends it */
+};
+
+/**
+ * Put the file into a pack, if it is not there yet. If it had a data file of its own, that is gone on return:
+ * who registered it takes that back, but has to wait for nobody (those who still read it find the same
+ * bytes). The place is good until before_drop() or another call to the cache with this inode. before_drop is
+ * not called. @return 0; -EBUSY: not all of it is there and committed, or somebody holds a reference since
+ * cache_file_fd() or a write; -EFBIG: it is not small; -ENOSPC, -EIO, ...
+ */
+int cache_file_pack(struct cache_file *f, struct cache_place *ret);
 
 /**
  * Read what is there (valid or changed) from the start of the range on.

@@ -17,6 +17,7 @@
 #include "common/why.h"
 
 #define SUBDIRS 256
+#define PACKS "packs"
 
 struct datadir {
 	int lock_fd;
@@ -24,7 +25,7 @@ struct datadir {
 };
 
 struct path {
-	char s[80]; /* "xx/" and three numbers of at most 20 characters */
+	char s[80]; /* "xx/" and three numbers of at most 20 characters, or PACKS, "/" and one */
 };
 
 static struct path path_of(const struct data_name *name)
@@ -33,6 +34,14 @@ static struct path path_of(const struct data_name *name)
 
 	snprintf(p.s, sizeof(p.s), "%02x/%" PRIu64 ".%" PRIu64 ".%" PRIx64, (unsigned)(name->ino % SUBDIRS),
 	         name->ino, name->version, name->id);
+	return p;
+}
+
+static struct path path_of_pack(uint64_t id)
+{
+	struct path p;
+
+	snprintf(p.s, sizeof(p.s), PACKS "/%" PRIx64, id);
 	return p;
 }
 
@@ -82,23 +91,28 @@ static int make_parents(const char *dir)
 	return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+static int make_subdir(int data_fd, const char *name)
+{
+	struct stat st;
+
+	if (mkdirat(data_fd, name, 0700) == 0)
+		return 0;
+	if (errno != EEXIST || fstatat(data_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}
+
 static int make_subdirs(int data_fd)
 {
-	for (unsigned i = 0; i < SUBDIRS; i++) {
-		struct stat st;
+	int r = make_subdir(data_fd, PACKS);
+
+	for (unsigned i = 0; i < SUBDIRS && !r; i++) {
 		char name[4];
 
 		snprintf(name, sizeof(name), "%02x", i);
-		if (mkdirat(data_fd, name, 0700) == 0)
-			continue;
-		if (errno != EEXIST)
-			return -errno;
-		if (fstatat(data_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			return -errno;
-		if (!S_ISDIR(st.st_mode))
-			return -ENOTDIR;
+		r = make_subdir(data_fd, name);
 	}
-	return 0;
+	return r;
 }
 
 int datadir_open(const char *dir, struct datadir **ret, char **ret_why)
@@ -166,37 +180,43 @@ static bool is_scarce(int fd)
 	return (rlim_t)fd >= limit.rlim_cur - reserve;
 }
 
-int datadir_create(struct datadir *d, const struct data_name *name)
+static int unlink_path(struct datadir *d, struct path p)
 {
-	struct path p = path_of(name);
+	const char *file;
+	_cleanup_close_ int dir = open_parent(d, &p, &file);
+
+	return dir < 0 || unlinkat(dir, file, 0) < 0 ? -errno : 0;
+}
+
+static int create_path(struct datadir *d, const struct path *p)
+{
 	int fd, r;
 
 	for (int attempt = 0; attempt < 2; attempt++) {
-		fd = open_beneath(d, p.s, O_RDWR | O_CREAT | O_EXCL, 0600);
+		fd = open_beneath(d, p->s, O_RDWR | O_CREAT | O_EXCL, 0600);
 		if (fd >= 0 && is_scarce(fd)) {
 			close(fd);
-			datadir_unlink(d, name);
+			unlink_path(d, *p);
 			return -EMFILE;
 		}
 		if (fd >= 0)
 			return fd;
 		if (errno != EEXIST)
 			return -errno;
-		r = datadir_unlink(d, name);
+		r = unlink_path(d, *p);
 		if (r < 0 && r != -ENOENT)
 			return r;
 	}
 	return -EEXIST;
 }
 
-int datadir_open_file(struct datadir *d, const struct data_name *name)
+static int open_path(struct datadir *d, const struct path *p)
 {
-	struct path p = path_of(name);
 	_cleanup_close_ int fd = -1;
 	struct stat st;
 
 	/* O_NONBLOCK: somebody may have put a FIFO there; it means nothing for a regular file. */
-	fd = open_beneath(d, p.s, O_RDWR | O_NONBLOCK, 0);
+	fd = open_beneath(d, p->s, O_RDWR | O_NONBLOCK, 0);
 	if (fd < 0)
 		return errno == ELOOP || errno == EISDIR || errno == ENXIO ? -ENOENT : -errno;
 	if (is_scarce(fd))
@@ -204,6 +224,20 @@ int datadir_open_file(struct datadir *d, const struct data_name *name)
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	return S_ISREG(st.st_mode) ? TAKE_FD(fd) : -ENOENT;
+}
+
+int datadir_create(struct datadir *d, const struct data_name *name)
+{
+	struct path p = path_of(name);
+
+	return create_path(d, &p);
+}
+
+int datadir_open_file(struct datadir *d, const struct data_name *name)
+{
+	struct path p = path_of(name);
+
+	return open_path(d, &p);
 }
 
 int datadir_stat(struct datadir *d, const struct data_name *name, uint64_t *ret_bytes)
@@ -223,11 +257,26 @@ int datadir_stat(struct datadir *d, const struct data_name *name, uint64_t *ret_
 
 int datadir_unlink(struct datadir *d, const struct data_name *name)
 {
-	struct path p = path_of(name);
-	const char *file;
-	_cleanup_close_ int dir = open_parent(d, &p, &file);
+	return unlink_path(d, path_of(name));
+}
 
-	return dir < 0 || unlinkat(dir, file, 0) < 0 ? -errno : 0;
+int datadir_create_pack(struct datadir *d, uint64_t id)
+{
+	struct path p = path_of_pack(id);
+
+	return create_path(d, &p);
+}
+
+int datadir_open_pack(struct datadir *d, uint64_t id)
+{
+	struct path p = path_of_pack(id);
+
+	return open_path(d, &p);
+}
+
+int datadir_unlink_pack(struct datadir *d, uint64_t id)
+{
+	return unlink_path(d, path_of_pack(id));
 }
 
 /** @return true if @p s is just what path_of() makes, in directory number @p subdir. */
@@ -245,14 +294,45 @@ static bool parse_name(const char *s, unsigned subdir, struct data_name *ret)
 	return true;
 }
 
-static int sweep_subdir(struct datadir *d, unsigned subdir, datadir_keep_fn keep, void *arg)
+/** @return true if @p s is just what path_of_pack() makes. */
+static bool parse_pack(const char *s, uint64_t *ret)
 {
-	char path[4];
+	struct path p;
+	uint64_t id;
+
+	if (sscanf(s, "%" SCNx64, &id) != 1)
+		return false;
+	p = path_of_pack(id);
+	if (strcmp(p.s + strlen(PACKS "/"), s) != 0)
+		return false;
+	*ret = id;
+	return true;
+}
+
+struct sweep {
+	unsigned subdir;
+	datadir_keep_fn keep;           /* of a directory of data files */
+	datadir_keep_pack_fn keep_pack; /* of that of pack files */
+	void *arg;
+};
+
+/* What nobody here has made stays. */
+static bool is_unwanted(const char *file, const struct sweep *s)
+{
+	struct data_name name;
+	uint64_t id;
+
+	if (s->keep)
+		return parse_name(file, s->subdir, &name) && !s->keep(&name, s->arg);
+	return parse_pack(file, &id) && !s->keep_pack(id, s->arg);
+}
+
+static int sweep_dir(struct datadir *d, const char *path, const struct sweep *s)
+{
 	struct dirent *e;
 	DIR *dir;
 	int fd;
 
-	snprintf(path, sizeof(path), "%02x", subdir % SUBDIRS);
 	fd = openat(d->data_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return -errno;
@@ -261,25 +341,30 @@ static int sweep_subdir(struct datadir *d, unsigned subdir, datadir_keep_fn keep
 		close(fd);
 		return -ENOMEM;
 	}
-	while ((e = readdir(dir))) {
-		struct data_name name;
-
-		if (!parse_name(e->d_name, subdir, &name) || keep(&name, arg))
-			continue;
-		if (unlinkat(fd, e->d_name, 0) < 0)
+	while ((e = readdir(dir)))
+		if (is_unwanted(e->d_name, s) && unlinkat(fd, e->d_name, 0) < 0)
 			log_debug("cache: cannot remove %s/%s: %s", path, e->d_name, strerror(errno));
-	}
 	closedir(dir);
 	return 0;
 }
 
 int datadir_sweep(struct datadir *d, datadir_keep_fn keep, void *arg)
 {
+	struct sweep s = {.keep = keep, .arg = arg};
 	int r = 0;
 
-	for (unsigned i = 0; i < SUBDIRS && !r; i++)
-		r = sweep_subdir(d, i, keep, arg);
+	for (; s.subdir < SUBDIRS && !r; s.subdir++) {
+		char path[4];
+
+		snprintf(path, sizeof(path), "%02x", s.subdir % SUBDIRS);
+		r = sweep_dir(d, path, &s);
+	}
 	return r;
+}
+
+int datadir_sweep_packs(struct datadir *d, datadir_keep_pack_fn keep, void *arg)
+{
+	return sweep_dir(d, PACKS, &(struct sweep){.keep_pack = keep, .arg = arg});
 }
 
 int datadir_space(struct datadir *d, uint64_t *ret_free, uint64_t *ret_total)

@@ -9,6 +9,7 @@
  *   index/                         RocksDB
  *   data/<xx>/<ino>.<version>.<id> data files; xx: low byte of ino in hex, version: when it was made,
  *                                  id: unique in this directory, in hex
+ *   data/packs/<id>                pack files (pack.h), ids from the same numbers
  *
  * Symbolic links are not followed; files are 0600, directories 0700.
  */
@@ -44,6 +45,13 @@ int datadir_unlink(struct datadir *d, const struct data_name *name);
 /** Unlink every file whose name is that of a data file and that @p keep says false to. */
 typedef bool (*datadir_keep_fn)(const struct data_name *name, void *arg);
 int datadir_sweep(struct datadir *d, datadir_keep_fn keep, void *arg);
+
+/** The same four for pack files; keep() is asked by id. */
+int datadir_create_pack(struct datadir *d, uint64_t id);
+int datadir_open_pack(struct datadir *d, uint64_t id);
+int datadir_unlink_pack(struct datadir *d, uint64_t id);
+typedef bool (*datadir_keep_pack_fn)(uint64_t id, void *arg);
+int datadir_sweep_packs(struct datadir *d, datadir_keep_pack_fn keep, void *arg);
 
 /** Bytes of the file system that are free (to users other than root) and bytes in all. */
 int datadir_space(struct datadir *d, uint64_t *ret_free, uint64_t *ret_total);

@@ -192,6 +192,8 @@ static uint64_t evict_chunks(struct cache_file *f, uint64_t want)
 	pthread_rwlock_rdlock(&f->lock);
 	if (f->name.id && !f->unindexed)
 		r = cache_index_for_chunks(f->cache->index, f->name.id, 0, UINT64_MAX, old_chunk_record, &o);
+	else if (f->pack && !chunks_find(&f->chunks, 0))
+		r = old_chunk_add(&o, 0, 0);
 	chunks_for_each (&f->chunks, c)
 		if (!r && c->present)
 			r = old_chunk_add(&o, c->number, c->used);

@@ -157,6 +157,8 @@ int file_pread(struct cache_file *f, uint64_t begin, uint64_t end, void *buffer)
 {
 	char *p = buffer;
 
+	if (f->pack)
+		return pack_read(f->pack, f->slot, begin, end - begin, buffer);
 	while (begin < end) {
 		/* Beyond the end of the data file there is only what was never written: zeros. */
 		uint64_t stop = f->fd >= 0 ? min_u64(end, f->file_size) : 0;
@@ -231,7 +233,9 @@ int file_load_chunk(struct cache_file *f, uint64_t number, struct chunk **ret)
 		*ret = c;
 		return 0;
 	}
-	if (f->name.id && !f->unindexed)
+	if (f->pack)
+		valid = number == 0;
+	else if (f->name.id && !f->unindexed)
 		r = cache_index_get_chunk(f->cache->index, f->name.id, number, &record);
 	if (r == 0) {
 		valid = record.valid & file_chunk_mask(number, 0, f->size);
@@ -287,6 +291,22 @@ void file_index(struct cache_file *f, struct chunk *c, uint64_t clear, uint64_t 
 	c->indexed &= ~clear;
 }
 
+static int get_crcs(struct cache_file *f, const struct chunk *c, struct cache_index_chunk *ret)
+{
+	int r;
+
+	if (f->pack) {
+		ret->valid = 1;
+		ret->crc[0] = f->crc;
+		return 0;
+	}
+	r = cache_index_get_chunk(f->cache->index, f->name.id, c->number, ret);
+	if (r != -ENOENT && r != -EBADMSG)
+		return r;
+	ret->valid = 0;
+	return 0;
+}
+
 int file_verify(struct cache_file *f, struct chunk *c, uint64_t mask, uint64_t *ret_bad)
 {
 	struct cache_index_chunk record;
@@ -302,10 +322,8 @@ int file_verify(struct cache_file *f, struct chunk *c, uint64_t mask, uint64_t *
 	buffer = malloc(CACHE_BLOCK_SIZE);
 	if (!buffer)
 		return -ENOMEM;
-	r = cache_index_get_chunk(f->cache->index, f->name.id, c->number, &record);
-	if (r == -ENOENT || r == -EBADMSG)
-		record.valid = 0;
-	else if (r)
+	r = get_crcs(f, c, &record);
+	if (r)
 		return r;
 	for (; mask; mask &= mask - 1) {
 		int bit = __builtin_ctzll(mask);
@@ -518,6 +536,7 @@ int cache_file_fd(struct cache_file *f)
 {
 	int r;
 
+	cache_unpack(f);
 	pthread_rwlock_wrlock(&f->lock);
 	r = file_create(f);
 	if (!r)
@@ -530,6 +549,7 @@ int cache_file_id(struct cache_file *f, uint64_t *ret_id)
 {
 	int r;
 
+	cache_unpack(f);
 	pthread_rwlock_wrlock(&f->lock);
 	r = file_create(f);
 	if (!r)

@@ -32,6 +32,13 @@ static int fill_block(struct cache_file *f, struct range b, uint64_t begin, uint
 	return 2;
 }
 
+/** Is [begin, end) all of a small file of which nothing is there, nor was written? */
+static bool is_for_pack(const struct cache_file *f, uint64_t begin, uint64_t end)
+{
+	return begin == 0 && end == f->size && end <= f->cache->pack_max && !f->name.id && !f->own &&
+	       !f->unindexed && !f->uncommitted && !f->detached;
+}
+
 /** Under the lock, exclusive: the part of a fill that lies in one chunk. */
 static int fill_chunk(struct cache_file *f, uint64_t number, uint64_t begin, uint64_t end, const char *data)
 {
@@ -40,6 +47,13 @@ static int fill_chunk(struct cache_file *f, uint64_t number, uint64_t begin, uin
 	struct chunk *c;
 	int r;
 
+	if (f->pack)
+		return 0;
+	if (is_for_pack(f, begin, end)) {
+		r = packed_put(f, data);
+		if (!r || r == -ENOSPC)
+			return r;
+	}
 	r = file_create(f);
 	if (!r)
 		r = file_settle(f);
@@ -134,6 +148,10 @@ unsigned cache_drop_blocks(struct cache_file *f, uint64_t number, uint64_t mask,
 
 	/* First half: nobody finds them any more. */
 	pthread_rwlock_wrlock(&f->lock);
+	if (f->pack) {
+		pthread_rwlock_unlock(&f->lock);
+		return number == 0 && mask & 1 ? cache_drop_packed(f) : 0;
+	}
 	if (file_open(f) < 0 || f->fd < 0 || file_load_chunk(f, number, &c) < 0 || (c->busy && !must)) {
 		pthread_rwlock_unlock(&f->lock);
 		return 0;

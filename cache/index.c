@@ -5,12 +5,14 @@
 #include <rocksdb/c.h>
 #include <sys/stat.h>
 
+#include "cache/pack.h"
 #include "common/cleanup.h"
 #include "common/db_gate.h"
 #include "common/log.h"
 #include "common/why.h"
 
 #define LAYOUT_VERSION 1
+#define LAYOUT_PACKED 2
 #define WRITE_BUFFER_BYTES (4u << 20)
 #define BLOCK_CACHE_BYTES (8u << 20)
 #define OPEN_TABLES 64
@@ -34,6 +36,16 @@ struct inode_value {
 	uint8_t zero[7];
 	uint64_t version, size, id, created_version, last_use, bytes;
 } __attribute__((packed));
+
+struct packed_value {
+	uint8_t layout;
+	uint8_t zero[3];
+	uint32_t crc;
+	uint64_t version, pack, last_use;
+	uint32_t size, slot;
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct packed_value) != sizeof(struct inode_value), "the size tells them apart");
 
 struct chunk_value {
 	uint8_t layout;
@@ -131,11 +143,32 @@ static int end_write(struct cache_index *x, char *message, const char *what)
 	return r;
 }
 
+static int decode_packed(const void *data, struct cache_index_inode *ret)
+{
+	struct packed_value v;
+
+	memcpy(&v, data, sizeof(v));
+	if (v.layout != LAYOUT_PACKED || !v.pack || !pack_is_place(le32toh(v.slot), le32toh(v.size)))
+		return -EBADMSG;
+	*ret = (struct cache_index_inode){
+		.version = le64toh(v.version),
+		.size = le32toh(v.size),
+		.last_use = le64toh(v.last_use),
+		.bytes = pack_slot_bytes(le32toh(v.size)),
+		.pack = le64toh(v.pack),
+		.slot = le32toh(v.slot),
+		.crc = le32toh(v.crc),
+	};
+	return 0;
+}
+
 static int decode_inode(const void *data, size_t size, struct cache_index_inode *ret)
 {
 	struct inode_value v;
 	struct cache_index_inode inode;
 
+	if (size == sizeof(struct packed_value))
+		return decode_packed(data, ret);
 	if (size != sizeof(v))
 		return -EBADMSG;
 	memcpy(&v, data, sizeof(v));
@@ -244,6 +277,15 @@ int cache_index_get_chunk(struct cache_index *x, uint64_t id, uint64_t chunk, st
 int cache_index_put_inode(struct cache_index *x, uint64_t ino, const struct cache_index_inode *inode)
 {
 	struct inode_key key = inode_key(ino);
+	struct packed_value packed = {
+		.layout = LAYOUT_PACKED,
+		.crc = htole32(inode->crc),
+		.version = htole64(inode->version),
+		.pack = htole64(inode->pack),
+		.last_use = htole64(inode->last_use),
+		.size = htole32((uint32_t)inode->size),
+		.slot = htole32(inode->slot),
+	};
 	struct inode_value v = {
 		.layout = LAYOUT_VERSION,
 		.version = htole64(inode->version),
@@ -254,6 +296,8 @@ int cache_index_put_inode(struct cache_index *x, uint64_t ino, const struct cach
 		.bytes = htole64(inode->bytes),
 	};
 
+	if (inode->pack)
+		return put(x, &key, sizeof(key), &packed, sizeof(packed));
 	return put(x, &key, sizeof(key), &v, sizeof(v));
 }
 

@@ -8,7 +8,8 @@
  * of the data file, not under the inode: deleting the inode record alone makes
  * all of them unreachable at once, and they are cleared away later.
  *
- *   "I" inode            (big endian)  ->  struct cache_index_inode
+ *   "I" inode            (big endian)  ->  struct cache_index_inode; of a packed one in another layout, with
+ *                                          its CRC: it has no chunk record
  *   "C" data file, chunk (big endian)  ->  struct cache_index_chunk, CRCs of valid sub-blocks only
  *   "M" "volume"                       ->  UUID of the volume
  *
@@ -28,10 +29,13 @@ struct cache_index;
 struct cache_index_inode {
 	uint64_t version;         /* data version that the bytes belong to */
 	uint64_t size;            /* of the file at that version, below 2^63 */
-	uint64_t id;              /* of the data file; not 0 */
+	uint64_t id;              /* of the data file; of a packed one 0, else not */
 	uint64_t created_version; /* data version when the data file was made; part of its name */
 	uint64_t last_use;        /* the cache's use clock */
-	uint64_t bytes;           /* on disk when the record was written */
+	uint64_t bytes;           /* on disk when the record was written; of a packed one follows from size */
+	uint64_t pack;            /* not 0: packed there ... */
+	uint32_t slot;            /* ... at this place (pack_is_place()) */
+	uint32_t crc;             /* ... with this CRC32C */
 };
 
 struct cache_index_chunk {

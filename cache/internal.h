@@ -8,9 +8,10 @@
  *   cache.c    open and close, the table of loaded inodes, references, retiring
  *   file.c     one inode: data file, chunk state, reading, checking
  *   fill.c     fetched bytes come in, sub-blocks are dropped
+ *   packed.c   a small file goes into a pack and leaves it
  *   staging.c  written bytes: write, truncate, invalidate, upload, commit
  *   evict.c    limits, the choice of victims, the thread
- *   index.c, datadir.c, chunks.c, ranges.c   know nothing of the others
+ *   pack.c, index.c, datadir.c, chunks.c, ranges.c   know nothing of the others
  *
  * Loaded and not.  An inode is in memory ("loaded") while it is referenced, has
  * uncommitted changes, or is one of the IDLE_FILES put last; its data file is then open. All others
@@ -22,6 +23,10 @@
  *                     do not change or go away. Exclusive: they may.
  *   cache.evict_lock  the list of victims
  *   cache.lock        table, references, idle list, inode records in the index. Never held over file I/O.
+ *
+ * A packed file (cache_file.pack) is whole, committed and has its CRC in its inode record: of its chunks
+ * there is number 0 with one sub-block, and name and fd are empty. Who wants to change anything of it calls
+ * cache_unpack() first and finds it so no more.
  *
  * before_drop is called with none of them held. So a drop has two halves: the
  * bits go (in memory and index) under the lock; before_drop; then, under the lock again, those bytes
@@ -35,6 +40,7 @@
 #include "cache/chunks.h"
 #include "cache/datadir.h"
 #include "cache/index.h"
+#include "cache/pack.h"
 #include "cache/ranges.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -56,6 +62,8 @@ struct cache_file {
 	_Atomic bool detached; /* not in the table any more: it may still be read by who holds it */
 
 	/* No lock. */
+	_Atomic bool
+		own; /* written, or its data file handed out, since it was referenced: not to be packed */
 	_Atomic uint64_t last_use;
 	_Atomic uint64_t disk_bytes; /* part of cache.bytes */
 
@@ -67,7 +75,10 @@ struct cache_file {
 	uint64_t size;           /* with what was staged */
 	bool uncommitted;        /* size or bytes differ from the version last committed */
 
-	struct data_name name; /* id 0: no data file yet */
+	struct pack *pack;     /* NULL: not packed */
+	uint32_t slot;         /* ... its place there */
+	uint32_t crc;          /* ... and of its bytes */
+	struct data_name name; /* id 0: no data file of its own yet */
 	int fd;                /* -1: not open */
 	bool unlinked;         /* the data file has no name any more */
 	bool unindexed; /* the index could not be written: it is not read or written any more for this inode,
@@ -93,6 +104,8 @@ struct victim {
 struct cache {
 	struct cache_index *index;
 	struct datadir *datadir;
+	struct packs *packs;
+	uint32_t pack_max;
 	uint64_t max_bytes;
 	double free_space_ratio;
 	cache_before_drop_fn before_drop;
@@ -106,7 +119,7 @@ struct cache {
 	_Atomic uint64_t next_id;
 	_Atomic uint64_t clock; /* counts uses; the older, the sooner evicted */
 
-	_Atomic uint64_t bytes, files, hits, misses, evictions, corrupt, full, dirty_bytes;
+	_Atomic uint64_t bytes, files, packed, hits, misses, evictions, corrupt, full, dirty_bytes;
 	_Atomic uint64_t reserved; /* bytes that are about to be written */
 
 	pthread_mutex_t evict_lock;
@@ -159,8 +172,31 @@ void cache_file_retire(struct cache_file *f, uint64_t *ret_blocks);
 void cache_record_retire(struct cache *c, uint64_t ino, const struct cache_index_inode *record,
                          uint64_t *ret_blocks);
 
-/** f.lock exclusive. Write the inode record, unless @p f is detached. On failure @p f becomes unindexed. */
+/** f.lock exclusive. Write the inode record. @return 0, -ESTALE (@p f is detached), -EIO. */
+int cache_file_save(struct cache_file *f);
+
+/** The same, if there is anything to write; on failure @p f becomes unindexed. */
 void cache_file_put_record(struct cache_file *f);
+
+/* packed.c */
+
+/** f.lock exclusive. Put all of the file, @p data, into a pack; nothing of it is there yet. @return 0,
+ * -ENOSPC, -EIO, ...; then nothing has changed. */
+int packed_put(struct cache_file *f, const void *data);
+
+/** Take a file of @p size bytes out of the counts, and its place back. Nobody can read it any more. */
+void packed_release(struct cache *c, struct pack *k, uint32_t slot, uint64_t size);
+
+/**
+ * No lock; a reference is held. The file is to be changed, or to have a data file of its own: it gets one,
+ * with the same bytes, and is not packed again while anyone holds a reference. Without room for one, nothing
+ * of the file is cached any more. Calls before_drop if it was packed.
+ */
+void cache_unpack(struct cache_file *f);
+
+/** No lock. What is in the pack is no good: nothing of the file is cached any more. @return sub-blocks
+ * dropped. */
+unsigned cache_drop_packed(struct cache_file *f);
 
 /* file.c; all under f.lock, exclusive unless said */
 

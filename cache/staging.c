@@ -162,6 +162,7 @@ int cache_write(struct cache_file *f, uint64_t offset, size_t length, const void
 	if (!length)
 		return 0;
 	file_use(f);
+	cache_unpack(f);
 	pthread_rwlock_rdlock(&f->lock);
 	need = ranges_cover(&f->dirty, offset, end) ? 0 : length;
 	pthread_rwlock_unlock(&f->lock);
@@ -281,6 +282,7 @@ int cache_truncate(struct cache_file *f, uint64_t size)
 	if (size > INT64_MAX)
 		return -EFBIG;
 	file_use(f);
+	cache_unpack(f);
 	pthread_rwlock_wrlock(&f->lock);
 	old = f->size;
 	r = f->detached ? -ESTALE : file_open(f);
@@ -330,6 +332,7 @@ int cache_invalidate(struct cache_file *f, uint64_t offset, uint64_t length)
 		return -EFBIG;
 	if (!length)
 		return 0;
+	cache_unpack(f);
 	pthread_rwlock_wrlock(&f->lock);
 	r = f->detached ? -ESTALE : file_open(f);
 	if (!r)
@@ -551,6 +554,7 @@ int cache_commit(struct cache_file *f, uint64_t version, uint64_t size)
 
 	if (size > INT64_MAX)
 		return -EFBIG;
+	cache_unpack(f);
 	pthread_rwlock_rdlock(&f->lock);
 	cut = size < f->size && !ranges_intersect(&f->changed, size, UINT64_MAX);
 	pthread_rwlock_unlock(&f->lock);

@@ -53,7 +53,7 @@ static void put_raw(const char *dir, const void *key, size_t key_size, const voi
 static void records_survive_closing(void **state)
 {
 	struct cache_index *x = open_index(*state, VOLUME);
-	struct cache_index_inode in = {1, INT64_MAX, 3, 4, 5, 6}, out = {};
+	struct cache_index_inode in = {1, INT64_MAX, 3, 4, 5, 6, 0, 0, 0}, out = {};
 	struct cache_index_chunk c = {.valid = UINT64_C(0x8000000000000005)}, d = {};
 
 	c.crc[0] = 1;
@@ -76,10 +76,39 @@ static void records_survive_closing(void **state)
 	cache_index_close(x);
 }
 
+static void records_of_packed_files_survive_and_are_checked(void **state)
+{
+	static const struct {
+		uint32_t size, slot;
+	} bad[] = {{0, 1}, {65537, 1}, {1, 0}, {1, 65536}, {4097, 65535}, {1, UINT32_MAX}};
+	struct cache_index_inode in = {.version = 1,
+	                               .size = 4097,
+	                               .last_use = 2,
+	                               .bytes = 8192,
+	                               .pack = UINT64_MAX,
+	                               .slot = 65534,
+	                               .crc = 0xffffffff},
+				 out = {};
+	struct cache_index *x = open_index(*state, VOLUME);
+
+	assert_int_equal(cache_index_put_inode(x, 9, &in), 0);
+	cache_index_close(x);
+	x = open_index(*state, VOLUME);
+	assert_int_equal(cache_index_get_inode(x, 9, &out), 0);
+	assert_memory_equal(&in, &out, sizeof(in));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		in.size = bad[i].size;
+		in.slot = bad[i].slot;
+		assert_int_equal(cache_index_put_inode(x, 9, &in), 0);
+		assert_int_equal(cache_index_get_inode(x, 9, &out), -EBADMSG);
+	}
+	cache_index_close(x);
+}
+
 static void the_index_of_another_volume_is_emptied(void **state)
 {
 	struct cache_index *x = open_index(*state, VOLUME);
-	struct cache_index_inode in = {1, 2, 3, 4, 5, 6}, out;
+	struct cache_index_inode in = {1, 2, 3, 4, 5, 6, 0, 0, 0}, out;
 
 	assert_int_equal(cache_index_put_inode(x, 9, &in), 0);
 	cache_index_close(x);
@@ -95,7 +124,7 @@ static void the_index_of_another_volume_is_emptied(void **state)
 static void an_index_that_cannot_be_read_is_emptied(void **state)
 {
 	static const char *const names[] = {"CURRENT", "MANIFEST", ".sst", ".log"};
-	struct cache_index_inode in = {1, 2, 3, 4, 5, 6}, out;
+	struct cache_index_inode in = {1, 2, 3, 4, 5, 6, 0, 0, 0}, out;
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		struct cache_index *x = open_index(*state, VOLUME);
@@ -205,7 +234,7 @@ static int see_chunk(uint64_t chunk, uint64_t valid, void *arg)
 static void scans_see_everything_once_and_in_order(void **state)
 {
 	struct cache_index *x = open_index(*state, VOLUME);
-	const struct cache_index_inode in = {1, 2, 3, 4, 5, 6};
+	const struct cache_index_inode in = {1, 2, 3, 4, 5, 6, 0, 0, 0};
 	const struct cache_index_chunk c = {.valid = 7};
 	struct seen s = {};
 	uint64_t blocks = 0;
@@ -257,7 +286,7 @@ static void more_chunks_than_one_batch_are_deleted(void **state)
 
 static void a_bad_record_does_not_stop_a_scan(void **state)
 {
-	const struct cache_index_inode in = {1, 2, 3, 4, 5, 6};
+	const struct cache_index_inode in = {1, 2, 3, 4, 5, 6, 0, 0, 0};
 	struct cache_index_inode out;
 	struct cache_index *x = open_index(*state, VOLUME);
 	struct seen s = {};
@@ -279,6 +308,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
 	const struct CMUnitTest tests[] = {
 		TEST(records_survive_closing),
+		TEST(records_of_packed_files_survive_and_are_checked),
 		TEST(the_index_of_another_volume_is_emptied),
 		TEST(an_index_that_cannot_be_read_is_emptied),
 		TEST(records_that_do_not_fit_are_refused),
