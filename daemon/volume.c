@@ -284,6 +284,7 @@ static int volume_open_cache(struct volume *v, char **ret_why)
 		.max_bytes = o->cache_size,
 		.free_space_ratio = o->free_space_ratio,
 		.volume_uuid = uuid,
+		.pack_max = CACHE_PACK_MAX,
 		.before_drop = publish_before_drop,
 		.before_drop_arg = v->publish,
 	};

@@ -89,7 +89,8 @@ static void print(const json_t *info)
 	else
 		printf("%-12sattributes %s%s\n", "in kernel",
 		       json_is_true(json_object_get(published, "attributes")) ? "yes" : "no",
-		       !file                                                  ? ""
+		       !file                                                ? ""
+		       : json_is_true(json_object_get(published, "packed")) ? ", every byte readable, packed"
 		       : json_is_true(json_object_get(published, "all_data")) ? ", every byte readable"
 		                                                              : ", not every byte readable");
 	if (file) {

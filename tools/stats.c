@@ -129,7 +129,8 @@ static void print_line(const json_t *stats, const char *title, const char *const
 static void print_rest(const json_t *stats)
 {
 	static const char *const cache[][2] = {{"cache.bytes", "size"},      {"cache.limit", "limit"},
-	                                       {"cache.files", "files"},     {"cache.hits", "hits"},
+	                                       {"cache.files", "files"},     {"cache.packed", "packed"},
+	                                       {"cache.packs", "packs"},     {"cache.hits", "hits"},
 	                                       {"cache.misses", "misses"},   {"cache.evictions", "evictions"},
 	                                       {"cache.corrupt", "corrupt"}, {"cache.full", "full"}};
 	static const char *const ring[][2] = {{"ring.records", "records"}, {"ring.lost", "lost"}};
@@ -160,8 +161,8 @@ static void print_rest(const json_t *stats)
 static bool is_level(const char *group, const char *key)
 {
 	static const char *const groups[] = {"data", "memory", "volume", "bpf"};
-	static const char *const keys[] = {"limit",    "files",  "dirty_bytes",  "inodes",
-	                                   "dentries", "chunks", "backing_files"};
+	static const char *const keys[] = {"limit",  "files",    "packed", "packs",        "dirty_bytes",
+	                                   "inodes", "dentries", "chunks", "backing_files"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
 		if (strcmp(group, groups[i]) == 0)

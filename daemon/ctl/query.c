@@ -97,6 +97,8 @@ static json_t *cache_json(struct volume *v)
 	set_count(cache, "bytes", c.bytes);
 	set_count(cache, "limit", v->cache ? v->options->cache_size : 0);
 	set_count(cache, "files", c.files);
+	set_count(cache, "packed", c.packed);
+	set_count(cache, "packs", c.packs);
 	set_count(cache, "hits", c.hits);
 	set_count(cache, "misses", c.misses);
 	set_count(cache, "evictions", c.evictions);
@@ -429,6 +431,7 @@ int ctl_info(struct ctl_session *session, const json_t *request, json_t **ret, c
 	json_object_set_new(info, "published", j = json_object());
 	json_object_set_new(j, "attributes", json_boolean(state.inode));
 	json_object_set_new(j, "all_data", json_boolean(state.complete));
+	json_object_set_new(j, "packed", json_boolean(state.packed));
 	set_count(j, "backing_id", state.backing_id);
 	json_object_set_new(info, "bpf", bpf_json(v));
 	*ret = info;

@@ -283,6 +283,21 @@ static void file_reap(struct data_file *f)
 	file_free(f);
 }
 
+/*
+ * Nobody has the file any more. A small one that was written leaves the data file that its writer had for a
+ * pack now; whoever publishes it does that.
+ */
+static void file_done(struct data_file *f)
+{
+	const struct data_hooks hooks = f->d->hooks;
+	const uint64_t ino = f->ino, size = f->size;
+	const bool pack = f->written && f->cache && size <= CACHE_PACK_MAX;
+
+	file_free(f);
+	if (pack && hooks.changed)
+		hooks.changed(hooks.arg, ino, 0, size);
+}
+
 void file_put(struct data_file *f, bool flush)
 {
 	struct data *d = f->d;
@@ -316,7 +331,7 @@ void file_put(struct data_file *f, bool flush)
 				table_remove(d, f);
 			pthread_mutex_unlock(&d->table_lock);
 			if (!changed)
-				file_free(f);
+				file_done(f);
 			return;
 		}
 		pthread_mutex_unlock(&d->table_lock);
@@ -534,7 +549,7 @@ void file_begin_change(struct data_file *f)
 		d->hooks.will_write(d->hooks.arg, f->ino);
 	/* From here until nothing is pending any more, nobody publishes the inode. */
 	pthread_mutex_lock(&f->lock);
-	f->announced = true;
+	f->announced = f->written = true;
 	pthread_mutex_unlock(&f->lock);
 }
 

@@ -91,6 +91,7 @@ struct data_file {
 	int64_t changed_since;     /* monotonic ns; if changed */
 	bool changed;              /* bytes are staged in the cache that are not committed */
 	bool announced;            /* will_write was called since it became pending */
+	bool written;              /* ... or ever, since it is in use */
 	bool unsynced;             /* committed, perhaps not durable */
 	bool warned;               /* its failing uploads were logged */
 	bool flushing;             /* no uploads in the background */

@@ -75,7 +75,8 @@ void kernel_statfs_changed(struct kernel *k);
 void kernel_put_statfs(struct kernel *k, uint64_t changes, uint64_t expires_ns,
                        const struct fuse_kstatfs *st);
 
-bool kernel_has_inode(struct kernel *k, uint64_t ino);
+/** @return true and what is there, or false. */
+bool kernel_get_inode(struct kernel *k, uint64_t ino, struct extfuse_inode *ret);
 bool kernel_has_dentry(struct kernel *k, uint64_t parent, const char *name);
 
 /** Wait until every kernel I/O that could have seen an entry dropped before this call has ended. */

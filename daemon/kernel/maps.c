@@ -165,11 +165,9 @@ void kernel_drop_chunk(struct kernel *k, uint64_t ino, uint64_t chunk)
 		bpf_map_delete_elem(k->map_fd[MAP_CHUNK], &key);
 }
 
-bool kernel_has_inode(struct kernel *k, uint64_t ino)
+bool kernel_get_inode(struct kernel *k, uint64_t ino, struct extfuse_inode *ret)
 {
-	struct extfuse_inode inode;
-
-	return k && bpf_map_lookup_elem(k->map_fd[MAP_INODE], &ino, &inode) == 0;
+	return k && bpf_map_lookup_elem(k->map_fd[MAP_INODE], &ino, ret) == 0;
 }
 
 bool kernel_has_dentry(struct kernel *k, uint64_t parent, const char *name)

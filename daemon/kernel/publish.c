@@ -2,6 +2,7 @@
 /* The truth rule, kept: see publish.h. What is cached of an inode is in publish_cached.c. */
 #include "daemon/kernel/publish.h"
 
+#include "cache/cache.h"
 #include "common/cleanup.h"
 #include "daemon/attr.h"
 #include "daemon/kernel/publish_internal.h"
@@ -28,6 +29,7 @@ int publish_new(const struct publish_source *source, struct kernel *kernel, stru
 	for (size_t i = 0; i < ARRAY_SIZE(p->stripes); i++)
 		pthread_mutex_init(&p->stripes[i].lock, &recursive);
 	pthread_mutexattr_destroy(&recursive);
+	pthread_mutex_init(&p->packs_lock, NULL);
 	*ret = p;
 	return 0;
 }
@@ -41,6 +43,7 @@ void publish_free(struct publish *p)
 		publish_directories_free(&p->stripes[i]);
 		pthread_mutex_destroy(&p->stripes[i].lock);
 	}
+	publish_packs_free(p);
 	free(p);
 }
 
@@ -87,6 +90,7 @@ static int publish_locked(struct publish *p, struct stripe *stripe, uint64_t ino
 {
 	uint32_t epoch = kernel_epoch(p->kernel, ino);
 	struct extfuse_inode value = {};
+	struct cache_file *f;
 	struct meta_attr attr;
 	bool pending = false;
 	int r = read_truth(p, ino, &attr, &pending);
@@ -100,8 +104,9 @@ static int publish_locked(struct publish *p, struct stripe *stripe, uint64_t ino
 		if (S_ISDIR(attr.mode) && publish_has_all_names(stripe, ino, epoch))
 			value.flags |= EXTFUSE_INODE_ALL_NAMES;
 		/* Chunks first: the kernel reads by them only with the inode there. */
-		publish_cached(p, stripe, epoch, &attr, range, &value);
+		f = publish_cached(p, stripe, epoch, &attr, range, &value);
 		kernel_put_inode(p->kernel, epoch, ino, &value);
+		cache_file_put(f);
 	}
 	if (r == 0)
 		*ret = attr;
@@ -241,8 +246,9 @@ void publish_forget(struct publish *p, uint64_t ino)
 void publish_get_state(struct publish *p, uint64_t ino, struct publish_state *ret)
 {
 	struct stripe *stripe = publish_stripe(p, ino);
+	struct extfuse_inode inode;
 
 	SCOPED_LOCK(&stripe->lock);
-	*ret = (struct publish_state){.inode = kernel_has_inode(p->kernel, ino)};
-	publish_cached_state(stripe, ino, ret);
+	*ret = (struct publish_state){.inode = kernel_get_inode(p->kernel, ino, &inode)};
+	publish_cached_state(&inode, stripe, ino, ret);
 }

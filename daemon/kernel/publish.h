@@ -106,7 +106,8 @@ void publish_forget(struct publish *p, uint64_t ino);
 /** What of @p ino the kernel can answer now (curvefs info, warmup --check). */
 struct publish_state {
 	bool inode;
-	bool complete; /* every byte readable in the kernel */
+	bool complete; /* every byte readable in the kernel ... */
+	bool packed;   /* ... from a file that it shares with others */
 	uint64_t backing_id;
 };
 void publish_get_state(struct publish *p, uint64_t ino, struct publish_state *ret);

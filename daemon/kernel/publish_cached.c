@@ -5,6 +5,9 @@
  *
  * A file that is wholly cached is one bit and one id in its inode entry.  A file
  * that is cached in part has chunk entries; which, is kept here, so that they can be taken out again.
+ *
+ * A small file is read out of a pack file of the cache, and of that nothing is kept here but the registration
+ * of the pack: its inode entry says it all, and goes like any other.
  */
 #include "cache/cache.h"
 #include "common/cleanup.h"
@@ -59,6 +62,35 @@ void publish_backings_free(struct stripe *stripe)
 {
 	tdestroy(stripe->backings, backing_free);
 	stripe->backings = NULL;
+}
+
+void publish_packs_free(struct publish *p)
+{
+	free(p->packs);
+	pthread_mutex_destroy(&p->packs_lock);
+}
+
+/* The kernel's id of a pack file, registered if need be. 0: not possible. */
+static uint64_t pack_backing(struct publish *p, const struct cache_place *place)
+{
+	struct pack_backing *packs;
+	uint64_t id;
+
+	SCOPED_LOCK(&p->packs_lock);
+	for (size_t i = 0; i < p->packs_count; i++)
+		if (p->packs[i].file == place->id)
+			return p->packs[i].id;
+	if (p->packs_count == p->packs_room) {
+		packs = reallocarray(p->packs, p->packs_room + 16, sizeof(*packs));
+		if (!packs)
+			return 0;
+		p->packs = packs;
+		p->packs_room += 16;
+	}
+	id = kernel_backing_add(p->kernel, place->fd);
+	if (id)
+		p->packs[p->packs_count++] = (struct pack_backing){.file = place->id, .id = id};
+	return id;
 }
 
 /* The place of @p chunk in the list, or where it belongs. */
@@ -173,12 +205,34 @@ static struct backing *get_backing(struct publish *p, struct stripe *stripe, con
 	return b;
 }
 
+/* A small file of which every byte is there: out of a pack. @return false: it is in none. */
+static bool publish_packed(struct publish *p, struct stripe *stripe, const struct meta_attr *attr,
+                           struct cache_file *f, struct extfuse_inode *value)
+{
+	struct cache_place place;
+
+	if (attr->size > CACHE_PACK_MAX || cache_file_pack(f, &place) < 0)
+		return false;
+	publish_drop_backing(p, stripe, attr->ino); /* of the data file that it had before */
+	value->backing_id = pack_backing(p, &place);
+	if (value->backing_id) {
+		value->flags |= EXTFUSE_INODE_CACHED;
+		value->backing_offset = place.offset;
+	}
+	return true;
+}
+
 /* If every byte of the file is there, say so in @p value; the inode entry then says it all. */
 static bool publish_complete(struct publish *p, struct stripe *stripe, const struct meta_attr *attr,
                              struct cache_file *f, struct extfuse_inode *value)
 {
-	struct backing *b = cache_is_complete(f) ? get_backing(p, stripe, attr, f) : NULL;
+	struct backing *b;
 
+	if (!cache_is_complete(f))
+		return false;
+	if (publish_packed(p, stripe, attr, f, value))
+		return true;
+	b = get_backing(p, stripe, attr, f);
 	if (!b)
 		return false;
 	drop_chunks(p, b, 0, UINT64_MAX);
@@ -208,8 +262,9 @@ static void publish_chunk(struct publish *p, struct stripe *stripe, uint32_t epo
 			 });
 }
 
-void publish_cached(struct publish *p, struct stripe *stripe, uint32_t epoch, const struct meta_attr *attr,
-                    const struct publish_range *range, struct extfuse_inode *value)
+struct cache_file *publish_cached(struct publish *p, struct stripe *stripe, uint32_t epoch,
+                                  const struct meta_attr *attr, const struct publish_range *range,
+                                  struct extfuse_inode *value)
 {
 	uint64_t chunks = (attr->size + EXTFUSE_CHUNK_SIZE - 1) / EXTFUSE_CHUNK_SIZE;
 	uint64_t first = 0, last = chunks - 1;
@@ -221,23 +276,24 @@ void publish_cached(struct publish *p, struct stripe *stripe, uint32_t epoch, co
 		b = NULL;
 	}
 	if (!S_ISREG(attr->mode) || !attr->size || !p->source.cache)
-		return;
-	if (b && b->complete) {
+		return NULL;
+	/* One that was not to be packed while somebody wrote it may be by now. */
+	if (b && b->complete && !(range && attr->size <= CACHE_PACK_MAX)) {
 		value->flags |= EXTFUSE_INODE_CACHED;
 		value->backing_id = b->id;
-		return;
+		return NULL;
 	}
 	/*
 	 * Without a range somebody only asks for attributes. Then a small file is looked at, a large one is
 	 * not: checking its bytes against their CRCs after a restart takes the time that reading it takes.
 	 */
 	if (!range && (b || chunks > 1))
-		return;
+		return NULL;
 	if (range && (range->offset >= attr->size || !range->length))
-		return;
+		return NULL;
 	if (cache_cached_bytes(p->source.cache, attr->ino) == 0 ||
 	    cache_file_get(p->source.cache, attr->ino, attr->version, attr->size, &f) < 0)
-		return;
+		return NULL;
 
 	if (range) {
 		first = range->offset / EXTFUSE_CHUNK_SIZE;
@@ -245,22 +301,24 @@ void publish_cached(struct publish *p, struct stripe *stripe, uint32_t epoch, co
 			last = (range->offset + range->length - 1) / EXTFUSE_CHUNK_SIZE;
 	}
 	if (first == 0 && last == chunks - 1 && publish_complete(p, stripe, attr, f, value))
-		goto out;
+		return f;
 	if (last - first >= MAX_CHUNKS_A_CALL)
 		last = first + MAX_CHUNKS_A_CALL - 1;
-	for (uint64_t chunk = first; chunk <= last; chunk++)
+	/* A small file is one sub-block, so it is complete or there is nothing. */
+	for (uint64_t chunk = first; attr->size > CACHE_PACK_MAX && chunk <= last; chunk++)
 		publish_chunk(p, stripe, epoch, attr, f, chunk);
 	b = find(stripe, attr->ino);
 	if (b && b->count == chunks)
 		publish_complete(p, stripe, attr, f, value);
-out:
-	cache_file_put(f);
+	return f;
 }
 
-void publish_cached_state(struct stripe *stripe, uint64_t ino, struct publish_state *ret)
+void publish_cached_state(const struct extfuse_inode *inode, struct stripe *stripe, uint64_t ino,
+                          struct publish_state *ret)
 {
 	struct backing *b = find(stripe, ino);
 
-	ret->complete = ret->inode && b && b->complete;
-	ret->backing_id = b ? b->id : 0;
+	ret->complete = ret->inode && inode->flags & EXTFUSE_INODE_CACHED;
+	ret->packed = ret->complete && inode->backing_offset;
+	ret->backing_id = ret->complete ? inode->backing_id : b ? b->id : 0;
 }
