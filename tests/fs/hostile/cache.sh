@@ -26,6 +26,33 @@ cp "${files[7]}" "${files[6]}"
 rm "${files[7]}" && mkfifo "${files[7]}"
 check
 check kept
+# Pack files: the same, and small files that are fetched share one.
+rm -r "$CACHE" && mkdir "$CACHE"
+mount_volume
+for i in {0..7}; do head -c 3000 "good$i" >"tiny$i" && cp "tiny$i" "$MNT/t$i"; done
+umount_volume
+rm -r "$CACHE" && mkdir "$CACHE"
+tiny() { # PACKED: so many of them are in a pack before they are read
+	local i
+	mount_volume
+	assert_eq "$(stat_counter cache.packed)" "$1" "files in packs"
+	for i in {0..7}; do cmp "tiny$i" "$MNT/t$i"; done
+	assert_eq "$(stat_counter cache.packed)" 8 "files in packs"
+	umount_volume
+}
+tiny 0
+tiny 8
+pack() { find "$CACHE/data/packs" -type f; }
+flip_byte() { printf '\377' | dd of="$1" bs=1 seek="$2" conv=notrunc status=none; }
+for i in {1..3}; do flip_byte "$(pack)" $((i * 4096 + i)); done
+truncate -s 20000 "$(pack)"
+tiny 8
+ln -sf "$CASE_DIR/good0" "$(pack)"
+tiny 0
+file=$(pack)
+rm "$file" && mkdir "$file"
+tiny 0
+rm -r "$CACHE" && cp -a kept "$CACHE"
 # The index.
 for kind in MANIFEST CURRENT log sst; do
 	find "$CACHE/index" -name "*$kind*" -type f -print0 | while IFS= read -r -d '' file; do flip_middle "$file"; done
