@@ -5,8 +5,8 @@
  * 1. Where this runs.  The module extfuse.ko stops a request of the mount that
  *    this object is attached to at the door of fs/fuse, before it is queued for
  *    the daemon, takes it apart and calls extfuse_request(); for read(2) on a
- *    regular file it calls extfuse_read() before the page cache is asked.  Both
- *    run in the caller's context, under RCU, and cannot sleep.
+ *    regular file it calls extfuse_read() before the page cache is asked, for
+ *    mmap(2) of one extfuse_mmap().  All run in the caller's context, under RCU, and cannot sleep.
  *
  * 2. What they answer.  A verdict: PASS (as if nothing of this were here), REPLY
  *    (the context holds the answer), BACKING (do this read on that cache file, at
@@ -35,6 +35,7 @@
  */
 #include "getattr.bpf.h"
 #include "lookup.bpf.h"
+#include "mmap.bpf.h"
 #include "mutate.bpf.h"
 #include "open.bpf.h"
 #include "read.bpf.h"
@@ -110,11 +111,18 @@ int BPF_PROG(extfuse_read, struct extfuse_read *rd)
 	return do_read(rd);
 }
 
+SEC("struct_ops/extfuse_mmap")
+int BPF_PROG(extfuse_mmap, struct extfuse_mmap *map)
+{
+	return do_mmap(map);
+}
+
 /* The daemon sets fuse_fd and device_fd before it loads the object. */
 SEC(".struct_ops.link")
 struct extfuse_ops extfuse = {
 	.request = (void *)extfuse_request,
 	.read = (void *)extfuse_read,
+	.mmap = (void *)extfuse_mmap,
 	.abi_version = EXTFUSE_ABI_VERSION,
 };
 

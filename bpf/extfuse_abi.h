@@ -187,6 +187,7 @@ enum extfuse_config_flags {
 	X(SETXATTR, "setxattr")               \
 	X(REMOVEXATTR, "removexattr")         \
 	X(STATFS, "statfs")                   \
+	X(MMAP, "mmap")                       \
 	X(OTHER, "other")
 
 enum extfuse_op {
@@ -196,14 +197,14 @@ enum extfuse_op {
 		EXTFUSE_OP_COUNT
 };
 
-#define EXTFUSE_OUTCOME_LIST(X)                                                                      \
-	X(HIT, "hit")             /* answered in the kernel with something that exists */            \
-	X(NEGATIVE, "negative")   /* answered in the kernel: known to be absent */                   \
-	X(MISS, "miss")           /* no entry: passed to the daemon */                               \
-	X(STALE, "stale")         /* entry expired or of another generation: passed */               \
-	X(UNCOVERED, "uncovered") /* read, open: not every byte is in the cache file: passed */      \
-	X(ASIDE, "aside")         /* read: the module stepped aside (dirty pages, shared mapping) */ \
-	X(DROP, "drop")           /* mutating request: entries dropped, then passed */               \
+#define EXTFUSE_OUTCOME_LIST(X)                                                                            \
+	X(HIT, "hit")             /* answered in the kernel with something that exists */                  \
+	X(NEGATIVE, "negative")   /* answered in the kernel: known to be absent */                         \
+	X(MISS, "miss")           /* no entry: passed to the daemon */                                     \
+	X(STALE, "stale")         /* entry expired or of another generation: passed */                     \
+	X(UNCOVERED, "uncovered") /* read, open, mmap: not every byte is in the cache file: passed */      \
+	X(ASIDE, "aside")         /* read, mmap: the module stepped aside (dirty pages, shared mapping) */ \
+	X(DROP, "drop")           /* mutating request: entries dropped, then passed */                     \
 	X(PASS, "pass")           /* nothing to look up or to drop */
 
 enum extfuse_outcome {
@@ -309,6 +310,23 @@ enum extfuse_read_flags {
 	EXTFUSE_READ_AGAIN = 1 << 2, /* second verdict on a read already counted: do not count it */
 };
 
+/* mmap(2) of a regular file of the mount. */
+struct extfuse_mmap {
+	__u64 nodeid;
+	__u32 flags; /* enum extfuse_mmap_flags */
+	__u32 reserved;
+	/* writable from here ... */
+	__u64 backing_id; /* with V_BACKING: this file is mapped instead, at the same offsets ... */
+	__u64 size;       /* ... if it is that many bytes long */
+			  /* ... to here */
+};
+
+enum extfuse_mmap_flags {
+	/* It is shared and may be written to, or dirty pages or such a mapping are there: count it, the
+	   module passes. */
+	EXTFUSE_MMAP_ASIDE = 1 << 0,
+};
+
 /* ---- the module's device ------------------------------------------------ */
 
 #define EXTFUSE_DEVICE "/dev/extfuse"
@@ -316,6 +334,7 @@ enum extfuse_read_flags {
 enum extfuse_features {
 	EXTFUSE_FEATURE_REQUEST = 1 << 0,
 	EXTFUSE_FEATURE_READ = 1 << 1,
+	EXTFUSE_FEATURE_MMAP = 1 << 3,
 };
 
 struct extfuse_ioc_info {
@@ -337,6 +356,11 @@ struct extfuse_ioc_backing {
 #define EXTFUSE_IOC_BACKING_DEL _IOW('E', 3, __u64) /* ENOENT: no such id here */
 /* Returns when every kernel I/O that could have seen an entry deleted before this call has ended. */
 #define EXTFUSE_IOC_BARRIER _IO('E', 4)
+/*
+ * Of a descriptor of a regular file: 1 if anybody has it mapped, else 0.  After a barrier that covers a
+ * mapping whose verdict was given before, too, so that 0 stays true until an entry names the file again.
+ */
+#define EXTFUSE_IOC_MAPPED _IOW('E', 6, __s32)
 
 /*
  * The struct_ops type of the module.  A BPF object has one instance of it; the
@@ -348,6 +372,7 @@ struct extfuse_ioc_backing {
 struct extfuse_ops {
 	int (*request)(struct extfuse_request *ctx); /* enum extfuse_verdict; may be absent */
 	int (*read)(struct extfuse_read *ctx);       /* ditto */
+	int (*mmap)(struct extfuse_mmap *ctx);       /* ditto */
 	__s32 fuse_fd;                               /* an open /dev/fuse of the connection to serve */
 	__s32 device_fd;   /* the open EXTFUSE_DEVICE whose backing ids the programs may name */
 	__u32 abi_version; /* EXTFUSE_ABI_VERSION */
@@ -375,7 +400,8 @@ EXTFUSE_ASSERT_SIZE(struct extfuse_config, 32);
 EXTFUSE_ASSERT_SIZE(struct extfuse_event, 40);
 EXTFUSE_ASSERT_SIZE(struct extfuse_request, 40 + 8 + 128 + 512);
 EXTFUSE_ASSERT_SIZE(struct extfuse_read, 56);
-EXTFUSE_ASSERT_SIZE(struct extfuse_ops, 32);
+EXTFUSE_ASSERT_SIZE(struct extfuse_mmap, 32);
+EXTFUSE_ASSERT_SIZE(struct extfuse_ops, 40);
 EXTFUSE_ASSERT_SIZE(struct extfuse_ioc_info, 16);
 EXTFUSE_ASSERT_SIZE(struct extfuse_ioc_backing, 16);
 

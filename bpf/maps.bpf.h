@@ -7,12 +7,12 @@
  *
  *   map          written by                    read by
  *   dentry*      daemon; request() deletes     request()
- *   inode        daemon; request() deletes     request(), read()
+ *   inode        daemon; request() deletes     request(), read(), mmap()
  *   read_cache   daemon                        read()
  *   epoch        request() and daemon, add 1   daemon (mapped)
  *   statfs       daemon (mapped)               request()
  *   events       request()                     daemon (perf buffer)
- *   stats        request(), read()             daemon, bpftool
+ *   stats        all of them                   daemon, bpftool
  *   info         daemon, once                  whoever opens a pin
  *
  * The hash maps are not preallocated: a million possible entries cost memory

@@ -2,6 +2,7 @@
 /* /dev/extfuse: see "the module's device" in extfuse_abi.h. */
 #include "extfuse.h"
 #include <linux/capability.h>
+#include <linux/file.h>
 #include <linux/miscdevice.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -58,6 +59,22 @@ static int extfuse_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+static long extfuse_mapped(const void __user *user)
+{
+	struct file *file;
+	long mapped;
+	__s32 fd;
+
+	if (copy_from_user(&fd, user, sizeof(fd)))
+		return -EFAULT;
+	file = fget(fd);
+	if (!file)
+		return -EBADF;
+	mapped = S_ISREG(file_inode(file)->i_mode) ? extfuse_is_mapped(file) : -EINVAL;
+	fput(file);
+	return mapped;
+}
+
 static long extfuse_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct extfuse_dev *dev = file->private_data;
@@ -75,7 +92,7 @@ static long extfuse_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 		info = (struct extfuse_ioc_info){
 			.magic = EXTFUSE_ABI_MAGIC,
 			.version = EXTFUSE_ABI_VERSION,
-			.features = EXTFUSE_FEATURE_REQUEST | EXTFUSE_FEATURE_READ,
+			.features = EXTFUSE_FEATURE_REQUEST | EXTFUSE_FEATURE_READ | EXTFUSE_FEATURE_MMAP,
 			.backing = atomic_read(&dev->backings),
 		};
 		return copy_to_user(user, &info, sizeof(info)) ? -EFAULT : 0;
@@ -100,6 +117,8 @@ static long extfuse_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 	case EXTFUSE_IOC_BARRIER:
 		synchronize_srcu(&dev->srcu);
 		return 0;
+	case EXTFUSE_IOC_MAPPED:
+		return extfuse_mapped(user);
 	}
 	return -ENOTTY;
 }

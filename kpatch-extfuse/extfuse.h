@@ -6,12 +6,13 @@
  * Inside of extfuse.ko, in the order a request meets it:
  *
  *   compat.h      what differs between kernels
- *   hook.c        ftrace on four entries of fs/fuse: is this connection served?
+ *   hook.c        ftrace on entries of fs/fuse: is this connection served?
  *   revalidate.c  a name that the dentry cache has -> does it still hold?
  *   request.c     a request in its wire form -> struct extfuse_request -> verdict -> answer
  *   read.c        read(2) -> struct extfuse_read -> verdict -> I/O on a backing file
+ *   mmap.c        mmap(2) -> struct extfuse_mmap -> verdict -> a mapping of a backing file
  *   backing.c     files that the daemon registered for that I/O
- *   device.c      /dev/extfuse: registers them, and the barrier
+ *   device.c      /dev/extfuse: registers them, the barrier, and who is mapped
  *   ops.c         struct_ops type "extfuse_ops": who is served, by which programs
  *
  * Lifetimes.  An instance (one served connection) is found under RCU and freed
@@ -32,6 +33,7 @@
 #include <linux/ioctl.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/pagemap.h>
 #include <linux/rbtree.h>
 #include <linux/rculist.h>
 #include <linux/refcount.h>
@@ -177,6 +179,55 @@ ssize_t extfuse_read_backing(struct kiocb *iocb, struct iov_iter *to, struct ext
                              u64 offset, u64 count, long srcu);
 /* Tasks that are in the original function with a frame of this module below it. */
 extern struct srcu_struct extfuse_frames;
+
+/*
+ * Has the page cache of the FUSE inode something newer than the daemon?  Data
+ * moves through these states in this order, so asking in this order misses none.
+ */
+static __always_inline bool extfuse_must_step_aside(struct inode *inode)
+{
+	struct address_space *mapping = inode->i_mapping;
+
+	if (mapping_writably_mapped(mapping) || mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) ||
+	    mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK))
+		return true;
+#ifdef EXTFUSE_HAVE_fuse_inode_writepages
+	/* copies of pages on their way to the daemon; the pages themselves count as written */
+	if (!RB_EMPTY_ROOT(&extfuse_inode(inode)->writepages))
+		return true;
+#endif
+	return false;
+}
+
+/* A call of an original that is not to be hooked again; named by its kiocb or vma. */
+struct extfuse_fallback {
+	struct list_head node;
+	const void *what; /* only compared */
+};
+
+extern atomic_t extfuse_fallbacks_count;
+void extfuse_fallback_begin(struct extfuse_fallback *fallback, const void *what);
+void extfuse_fallback_end(struct extfuse_fallback *fallback);
+bool extfuse_falls_back_slow(const void *what);
+
+static __always_inline bool extfuse_falls_back(const void *what)
+{
+	return unlikely(atomic_read(&extfuse_fallbacks_count)) && extfuse_falls_back_slow(what);
+}
+
+/* Could a read of @count bytes at @pos be served now?  Counts nothing. */
+bool extfuse_could_read(struct file *file, loff_t pos, size_t count);
+
+/* ---- mmap.c ---- */
+
+/* True: extfuse_mmap_backing() with what is in *ret_io, whose SRCU section is still open. */
+bool extfuse_mmap_decide(struct file *file, struct vm_area_struct *vma, struct extfuse_io *ret_io);
+int extfuse_mmap_backing(struct file *file, struct vm_area_struct *vma, struct extfuse_backing *backing,
+                         long srcu);
+
+/* Has anybody mapped it, or is about to by a verdict from before the last barrier? */
+bool extfuse_is_mapped(struct file *file);
+void extfuse_mmap_exit(void);
 
 /* ---- hook.c ---- */
 

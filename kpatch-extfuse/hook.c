@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Entry of fs/fuse.  Four functions are traced; the handler runs the verdict and
+ * Entry of fs/fuse.  Its functions below are traced; the handler runs the verdict and
  * either returns (the original runs as if nothing was there, and no frame of
  * this module stays on the stack while it waits for the daemon) or has the task
  * continue in a function of this module instead, called as the original was.
@@ -96,6 +96,41 @@ static void notrace extfuse_on_read(unsigned long ip, unsigned long parent_ip, s
 	}
 }
 
+/* int fuse_file_mmap(struct file *file, struct vm_area_struct *vma) */
+static void notrace extfuse_on_mmap(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
+                                    struct ftrace_regs *fregs)
+{
+	struct file *file = (struct file *)ftrace_regs_get_argument(fregs, 0);
+	struct vm_area_struct *vma = (struct vm_area_struct *)ftrace_regs_get_argument(fregs, 1);
+	struct fuse_mount *fm = file_inode(file)->i_sb->s_fs_info;
+	struct extfuse_io io;
+
+	if (!extfuse_maybe_served(fm->fc) || !extfuse_mmap_decide(file, vma, &io))
+		return;
+	extfuse_set_args(fregs, (long)io.backing, io.srcu, 0, 0);
+	ftrace_regs_set_instruction_pointer(fregs, (unsigned long)extfuse_mmap_backing);
+}
+
+/*
+ * ssize_t fuse_splice_read(struct file *in, loff_t *ppos, struct pipe_inode_info *pipe, size_t len,
+ *                          unsigned int flags)
+ *
+ * The original lends the pipe pages of fs/fuse's page cache, which the daemon fills.  The kernel's own splice
+ * by copying has the same arguments, and reads by the hook above.  Pages of the cache file are not lent:
+ * a pipe may keep them for as long as it likes, and one that is part of a larger folio is zeroed where
+ * another part of that is punched.
+ */
+static void notrace extfuse_on_splice_read(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
+                                           struct ftrace_regs *fregs)
+{
+	struct file *in = (struct file *)ftrace_regs_get_argument(fregs, 0);
+	loff_t *ppos = (loff_t *)ftrace_regs_get_argument(fregs, 1);
+	struct fuse_mount *fm = file_inode(in)->i_sb->s_fs_info;
+
+	if (extfuse_maybe_served(fm->fc) && extfuse_could_read(in, *ppos, ftrace_regs_get_argument(fregs, 3)))
+		ftrace_regs_set_instruction_pointer(fregs, (unsigned long)copy_splice_read);
+}
+
 /* int fuse_dentry_revalidate([struct inode *dir, const struct qstr *name,] struct dentry *entry, unsigned int
  * flags) */
 static void notrace extfuse_on_revalidate(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
@@ -120,6 +155,8 @@ static struct {
 	{"__fuse_simple_request", {.func = extfuse_on_request, .flags = FTRACE_OPS_FL_IPMODIFY}},
 	{"fuse_simple_background", {.func = extfuse_on_background, .flags = FTRACE_OPS_FL_IPMODIFY}},
 	{"fuse_file_read_iter", {.func = extfuse_on_read, .flags = FTRACE_OPS_FL_IPMODIFY}},
+	{"fuse_file_mmap", {.func = extfuse_on_mmap, .flags = FTRACE_OPS_FL_IPMODIFY}},
+	{"fuse_splice_read", {.func = extfuse_on_splice_read, .flags = FTRACE_OPS_FL_IPMODIFY}},
 	{"fuse_dentry_revalidate", {.func = extfuse_on_revalidate, .flags = FTRACE_OPS_FL_IPMODIFY}},
 };
 

@@ -8,7 +8,8 @@
 # The structs wanted are printed with every fs/fuse struct they contain by value, but for those of the
 # protocol, which FUSE_H (uapi/linux/fuse.h) has; sizes and offsets are asserted against the BTF, so that a
 # differing configuration stops the build.  For each member S.M there is a macro EXTFUSE_HAVE_S_M, to ask for
-# features instead of versions; for each parameter P of a function F that is hooked, EXTFUSE_ARG_F_P is its place.
+# features instead of versions, also for those of two structs that are in
+# headers; for each parameter P of a function F that is hooked, EXTFUSE_ARG_F_P is its place.
 # For each kind of argument of a BPF helper there is EXTFUSE_HAVE_ARG_kind.
 set -eu
 export LC_ALL=C
@@ -124,13 +125,17 @@ awk -v wanted="$wanted $maybe" -v hooks="$hooks" -v q="'" '
 		name = part[2]
 		split(part[3], attribute, /[ =]+/) # the first one of what is kept has the type, or the size
 		id = substr($1, 2, length($1) - 2)
-		cur = params = flags = ""
+		cur = params = flags = public = ""
 		kind[id] = $2
 		name_of[id] = name
 		target[id] = attribute[3]
 		if ($2 == "STRUCT" && ("struct " name) in want) {
 			cur = name
 			printf "_Static_assert(sizeof(struct %s) == %d, \"BTF: size of %s\");\n", name, target[id], name
+		} else if ($2 == "STRUCT" && (name == "backing_file_ctx" || name == "file_operations")) {
+			public = name
+		} else if ($2 == "FUNC" && name == "backing_file_open") {
+			opens = target[id]
 		} else if ($2 == "FUNC" && name in known) {
 			func_proto[name] = target[id]
 		} else if ($2 == "FUNC_PROTO") {
@@ -151,6 +156,10 @@ awk -v wanted="$wanted $maybe" -v hooks="$hooks" -v q="'" '
 		gsub(q, "", $1)
 		sub(/type_id=/, "", $2)
 		list[params] = list[params] $1 " " $2 " "
+	}
+	public != "" {
+		gsub(q, "", $1)
+		printf "#define EXTFUSE_HAVE_%s_%s 1\n", public, $1
 	}
 	cur != "" {
 		name = $1
@@ -177,6 +186,8 @@ awk -v wanted="$wanted $maybe" -v hooks="$hooks" -v q="'" '
 			print "layout.sh: this kernel is not known: fs/fuse has no FUSE_I_BAD" >"/dev/stderr"
 			failed = 1
 		}
+		if (split(list[opens], words, " "))
+			printf "#define EXTFUSE_HAVE_backing_file_open_%s 1\n", words[1]
 		for (name in known) {
 			if (!(name in func_proto)) {
 				printf "layout.sh: this kernel is not known: it has no function %s\n", name >"/dev/stderr"

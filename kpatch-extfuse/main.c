@@ -36,6 +36,7 @@ static void __exit extfuse_exit(void)
 	synchronize_srcu(&extfuse_frames); /* ... so have those that fell back to the original ... */
 	rcu_barrier();                     /* ... callbacks of ours, too ... */
 	synchronize_rcu_tasks();           /* ... and all have left their last instruction in here. */
+	extfuse_mmap_exit();
 }
 
 module_init(extfuse_init);

@@ -228,7 +228,7 @@ static int extfuse_init_member(const struct btf_type *t, const struct btf_member
 /* ---- what the programs may do ---- */
 
 /* The contexts' types in the module's BTF.  Set before a program that gets one is verified. */
-static const struct btf_type *extfuse_request_type, *extfuse_read_type;
+static const struct btf_type *extfuse_request_type, *extfuse_read_type, *extfuse_mmap_type;
 
 static int extfuse_check_member(const struct btf_type *t, const struct btf_member *member,
                                 const struct bpf_prog *prog)
@@ -251,6 +251,9 @@ static int extfuse_check_member(const struct btf_type *t, const struct btf_membe
 		return 0;
 	case offsetof(struct extfuse_ops, read):
 		WRITE_ONCE(extfuse_read_type, type);
+		return 0;
+	case offsetof(struct extfuse_ops, mmap):
+		WRITE_ONCE(extfuse_mmap_type, type);
 		return 0;
 	}
 	return -EINVAL;
@@ -275,6 +278,9 @@ static int extfuse_btf_struct_access(struct bpf_verifier_log *log, const struct 
 	} else if (t && t == READ_ONCE(extfuse_read_type)) {
 		start = offsetof(struct extfuse_read, backing_id);
 		end = offsetofend(struct extfuse_read, backing_count);
+	} else if (t && t == READ_ONCE(extfuse_mmap_type)) {
+		start = offsetof(struct extfuse_mmap, backing_id);
+		end = offsetofend(struct extfuse_mmap, size);
 	} else {
 		bpf_log(log, "extfuse: only its contexts may be written to\n");
 		return -EACCES;
@@ -331,9 +337,15 @@ static int extfuse_stub_read(struct extfuse_read *ctx)
 	return EXTFUSE_V_PASS;
 }
 
+static int extfuse_stub_mmap(struct extfuse_mmap *ctx)
+{
+	return EXTFUSE_V_PASS;
+}
+
 static struct extfuse_ops extfuse_stubs = {
 	.request = extfuse_stub_request,
 	.read = extfuse_stub_read,
+	.mmap = extfuse_stub_mmap,
 };
 
 static struct bpf_struct_ops extfuse_struct_ops = {

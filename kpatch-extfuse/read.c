@@ -6,7 +6,6 @@
  * with the cache file, the original function does the read from its first byte.
  */
 #include "extfuse.h"
-#include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
@@ -14,68 +13,52 @@
 DEFINE_SRCU(extfuse_frames);
 
 /*
- * Reads that go to the original although a verdict would keep them.  They are
+ * Calls that go to the original although a verdict would keep them.  They are
  * rare, so the handler asks for the number first.  (The caller's address would
  * not do: other tracers put theirs in its place.)
  */
 static LIST_HEAD(extfuse_fallbacks);
 static DEFINE_SPINLOCK(extfuse_fallbacks_lock); /* of the list */
-static atomic_t extfuse_fallbacks_count;
+atomic_t extfuse_fallbacks_count;
 
-struct extfuse_fallback {
-	struct list_head node;
-	const struct kiocb *iocb;
-};
-
-static noinline bool extfuse_falls_back(const struct kiocb *iocb)
+bool extfuse_falls_back_slow(const void *what)
 {
 	struct extfuse_fallback *fallback;
 	bool found = false;
 
 	spin_lock(&extfuse_fallbacks_lock);
 	list_for_each_entry (fallback, &extfuse_fallbacks, node)
-		found |= fallback->iocb == iocb;
+		found |= fallback->what == what;
 	spin_unlock(&extfuse_fallbacks_lock);
 	return found;
 }
 
-static ssize_t extfuse_read_original(struct kiocb *iocb, struct iov_iter *to)
+void extfuse_fallback_begin(struct extfuse_fallback *fallback, const void *what)
 {
-	struct extfuse_fallback fallback = {.iocb = iocb};
-	ssize_t ret;
-
+	fallback->what = what;
 	spin_lock(&extfuse_fallbacks_lock);
-	list_add(&fallback.node, &extfuse_fallbacks);
+	list_add(&fallback->node, &extfuse_fallbacks);
 	spin_unlock(&extfuse_fallbacks_lock);
 	atomic_inc(&extfuse_fallbacks_count);
-
-	ret = iocb->ki_filp->f_op->read_iter(iocb, to);
-
-	/* iocb may be gone by now, if it is an asynchronous one: only its address is used */
-	atomic_dec(&extfuse_fallbacks_count);
-	spin_lock(&extfuse_fallbacks_lock);
-	list_del(&fallback.node);
-	spin_unlock(&extfuse_fallbacks_lock);
-	return ret;
 }
 
-/*
- * Has the page cache of the FUSE inode something newer than the daemon?  Data
- * moves through these states in this order, so asking in this order misses none.
- */
-static __always_inline bool extfuse_must_step_aside(struct inode *inode)
+void extfuse_fallback_end(struct extfuse_fallback *fallback)
 {
-	struct address_space *mapping = inode->i_mapping;
+	atomic_dec(&extfuse_fallbacks_count);
+	spin_lock(&extfuse_fallbacks_lock);
+	list_del(&fallback->node);
+	spin_unlock(&extfuse_fallbacks_lock);
+}
 
-	if (mapping_writably_mapped(mapping) || mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) ||
-	    mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK))
-		return true;
-#ifdef EXTFUSE_HAVE_fuse_inode_writepages
-	/* copies of pages on their way to the daemon; the pages themselves count as written */
-	if (!RB_EMPTY_ROOT(&extfuse_inode(inode)->writepages))
-		return true;
-#endif
-	return false;
+static ssize_t extfuse_read_original(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct extfuse_fallback fallback;
+	ssize_t ret;
+
+	extfuse_fallback_begin(&fallback, iocb);
+	ret = iocb->ki_filp->f_op->read_iter(iocb, to);
+	extfuse_fallback_end(&fallback); /* iocb may be gone by now, if it is an asynchronous one */
+	return ret;
 }
 
 enum extfuse_how extfuse_decide(struct kiocb *iocb, struct iov_iter *to, u32 flags, struct extfuse_io *ret_io)
@@ -93,7 +76,7 @@ enum extfuse_how extfuse_decide(struct kiocb *iocb, struct iov_iter *to, u32 fla
 	if (!iov_iter_count(to) || iocb->ki_pos < 0 || iocb->ki_flags & IOCB_NOWAIT ||
 	    !S_ISREG(inode->i_mode) || test_bit(FUSE_I_BAD, &extfuse_inode(inode)->state))
 		return EXTFUSE_HOW_ORIGINAL;
-	if (unlikely(atomic_read(&extfuse_fallbacks_count)) && extfuse_falls_back(iocb))
+	if (extfuse_falls_back(iocb))
 		return EXTFUSE_HOW_ORIGINAL;
 
 	rcu_read_lock();
@@ -140,6 +123,34 @@ out:
 	srcu_read_unlock(&dev->srcu, srcu);
 	rcu_read_unlock();
 	return how;
+}
+
+bool extfuse_could_read(struct file *file, loff_t pos, size_t count)
+{
+	struct inode *inode = file_inode(file);
+	struct fuse_mount *fm = inode->i_sb->s_fs_info;
+	struct extfuse_read rd = {
+		.nodeid = extfuse_inode(inode)->nodeid,
+		.pos = pos,
+		.count = min_t(u64, count, MAX_RW_COUNT),
+		.flags = EXTFUSE_READ_AGAIN,
+	};
+	struct extfuse_inst *inst;
+	bool could = false;
+
+	if (!count || pos < 0 || !S_ISREG(inode->i_mode) ||
+	    test_bit(FUSE_I_BAD, &extfuse_inode(inode)->state) || extfuse_must_step_aside(inode))
+		return false;
+	rcu_read_lock();
+	inst = extfuse_find(fm->fc);
+	if (inst && inst->ops->read)
+		switch (inst->ops->read(&rd)) {
+		case EXTFUSE_V_BACKING:
+		case EXTFUSE_V_REPLY:
+			could = true;
+		}
+	rcu_read_unlock();
+	return could;
 }
 
 /*

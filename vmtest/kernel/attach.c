@@ -143,6 +143,10 @@ static void every_ioctl_checks_its_argument(void)
 	check_errno(ioctl(device, EXTFUSE_IOC_BACKING_DEL, NULL), EFAULT);
 	check_errno(ioctl(device, EXTFUSE_IOC_BACKING_DEL, &id), ENOENT);
 	check(ioctl(device, EXTFUSE_IOC_BARRIER) == 0);
+	check_errno(ioctl(device, EXTFUSE_IOC_MAPPED, NULL), EFAULT);
+	check_errno(ioctl(device, EXTFUSE_IOC_MAPPED, &(int){-1}), EBADF);
+	check_errno(ioctl(device, EXTFUSE_IOC_MAPPED, &directory), EINVAL);
+	check_equal(ioctl(device, EXTFUSE_IOC_MAPPED, &file), 0);
 
 	check_errno((add.fd = -1, ioctl(device, EXTFUSE_IOC_BACKING_ADD, &add)), EBADF);
 	check_errno((add.fd = append, ioctl(device, EXTFUSE_IOC_BACKING_ADD, &add)), EBADF);
@@ -160,7 +164,7 @@ static void every_ioctl_checks_its_argument(void)
 	check(ioctl(device, EXTFUSE_IOC_INFO, &info) == 0);
 	check_equal(info.magic, EXTFUSE_ABI_MAGIC);
 	check_equal(info.version, EXTFUSE_ABI_VERSION);
-	check_equal(info.features, EXTFUSE_FEATURE_REQUEST | EXTFUSE_FEATURE_READ);
+	check_equal(info.features, EXTFUSE_FEATURE_REQUEST | EXTFUSE_FEATURE_READ | EXTFUSE_FEATURE_MMAP);
 	check_equal(info.backing, 1);
 	snprintf(fdinfo, sizeof(fdinfo), "/proc/self/fdinfo/%d", device);
 	f = fopen(fdinfo, "r");
@@ -283,6 +287,7 @@ static void programs_may_write_the_answer_and_nothing_else(void)
 	struct btf *btf = vmlinux ? btf__load_module_btf("extfuse", vmlinux) : NULL;
 	struct extfuse_request q;
 	struct extfuse_read r;
+	struct extfuse_mmap m;
 	uint32_t id = 0;
 	int type, fd = -1;
 
@@ -318,9 +323,16 @@ static void programs_may_write_the_answer_and_nothing_else(void)
 		if (load_store(fd, type, 1, (int)at) != (allowed ? 0 : -EACCES))
 			die("read: a store at %zu is%s allowed", at, allowed ? " not" : "");
 	}
+	for (size_t at = 0; at < sizeof(m); at += 4) {
+		bool allowed = at >= offsetof(struct extfuse_mmap, backing_id);
+
+		if (load_store(fd, type, 2, (int)at) != (allowed ? 0 : -EACCES))
+			die("mmap: a store at %zu is%s allowed", at, allowed ? " not" : "");
+	}
 	check(load_store(fd, type, 0, sizeof(q)) < 0);
 	check(load_store(fd, type, 1, sizeof(r)) < 0);
-	check(load_store(fd, type, 2, 0) < 0); /* a data member is no program */
+	check(load_store(fd, type, 2, sizeof(m)) < 0);
+	check(load_store(fd, type, 3, 0) < 0); /* a data member is no program */
 	close(fd);
 }
 

@@ -11,7 +11,7 @@ static const struct {
 } groups[] = {
 	{"hit", hit_tests},       {"read", read_tests}, {"invalidate", invalidate_tests},
 	{"attach", attach_tests}, {"race", race_tests}, {"revalidate", revalidate_tests},
-	{"open", open_tests},
+	{"open", open_tests},     {"mmap", mmap_tests},
 };
 
 static void too_long(int sig)
