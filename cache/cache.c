@@ -540,6 +540,8 @@ int cache_open(const struct cache_options *options, struct cache **ret, char **r
 	c->free_space_ratio = options->free_space_ratio;
 	c->before_drop = options->before_drop;
 	c->before_drop_arg = options->before_drop_arg;
+	c->is_mapped = options->is_mapped;
+	c->is_mapped_arg = options->is_mapped_arg;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->evict_lock, NULL);
 

@@ -39,7 +39,7 @@
  *
  * Limits.  The data files keep below `max_bytes`, and the file system they lie
  * on keeps `free_space_ratio` free.  Evicting: least recently used inodes
- * first, by whole file or chunk.  Out of space is not an error to the reader:
+ * first, by whole file or chunk; none that is mapped.  Out of space is not an error to the reader:
  * cache_fill() returns -ENOSPC and the owner reads through.  Nor to the writer:
  * on -ENOSPC from cache_write() the owner uploads what is dirty and tries again,
  * or writes past the cache and tells it so with cache_invalidate().
@@ -80,6 +80,14 @@ struct cache_file; /* a cached inode, reference counted */
  */
 typedef void (*cache_before_drop_fn)(void *arg, uint64_t ino, uint64_t first_chunk, uint64_t last_chunk);
 
+/**
+ * Has anybody outside mapped the data file that is open as @p fd, or is about to by what he found before
+ * before_drop was called? Mapped bytes do not leave the data file, nor does the file leave the cache, until
+ * they are not any more: a mapping sees what is written to the inode, as long as all of that goes into the
+ * same data file. Called with cache locks held: must not call into the cache.
+ */
+typedef bool (*cache_is_mapped_fn)(void *arg, int fd);
+
 struct cache_options {
 	const char *dir;         /* made with mode 0700 if it is not there; one process at a time (-EBUSY) */
 	uint64_t max_bytes;      /* of data files on disk; 0: no limit but the next one */
@@ -88,6 +96,8 @@ struct cache_options {
 	uint32_t pack_max;       /* files up to this size are packed, at most CACHE_PACK_MAX; 0: none are */
 	cache_before_drop_fn before_drop; /* NULL: nobody */
 	void *before_drop_arg;
+	cache_is_mapped_fn is_mapped; /* NULL: nobody */
+	void *is_mapped_arg;
 };
 
 struct cache_stats {
@@ -148,8 +158,8 @@ struct cache_place {
  * Put the file into a pack, if it is not there yet. If it had a data file of its own, that is gone on return:
  * who registered it takes that back, but has to wait for nobody (those who still read it find the same
  * bytes). The place is good until before_drop() or another call to the cache with this inode. before_drop is
- * not called. @return 0; -EBUSY: not all of it is there and committed, or somebody holds a reference since
- * cache_file_fd() or a write; -EFBIG: it is not small; -ENOSPC, -EIO, ...
+ * not called. @return 0; -EBUSY: not all of it is there and committed, or it is mapped, or somebody holds a
+ * reference since cache_file_fd() or a write; -EFBIG: it is not small; -ENOSPC, -EIO, ...
  */
 int cache_file_pack(struct cache_file *f, struct cache_place *ret);
 
@@ -199,10 +209,24 @@ int cache_truncate(struct cache_file *f, uint64_t size);
 /**
  * [offset, offset + length) was or will be changed by the owner past the cache (written straight to the
  * store, punched, replaced by a slice copy): what is cached of it goes, changed or not; of partial
- * sub-blocks changed bytes outside the range stay. Calls before_drop. Until the next cache_commit() the range
+ * sub-blocks changed bytes outside the range stay. Calls before_drop. Whoever has it mapped goes on seeing
+ * the old bytes, until cache_show(). Until the next cache_commit() the range
  * can not be filled: cache_fill() leaves it out (the bytes it brings may be older than the change).
  */
 int cache_invalidate(struct cache_file *f, uint64_t offset, uint64_t length);
+
+/** @return true if somebody outside has the data file mapped (is_mapped). */
+bool cache_is_mapped(struct cache_file *f);
+
+/** The same without opening it: one that is mapped may be so from before the cache was opened. */
+bool cache_inode_is_mapped(struct cache *c, uint64_t ino);
+
+/**
+ * What was changed past the cache in [offset, offset + length) is committed, and these bytes (NULL: zeros)
+ * are what is there now: whoever has the data file mapped sees them. They are not cached by it. The owner
+ * lets nobody write there meanwhile. Without a mapping nothing is done.
+ */
+void cache_show(struct cache_file *f, uint64_t offset, uint64_t length, const void *data);
 
 /** Call @p fn for each maximal dirty range that intersects [offset, offset + length), cut to it, in order.
  * Not those being uploaded. No lock is held during the calls; @return 0 or what @p fn returned (it ends the

@@ -210,6 +210,38 @@ static uint64_t evict_chunks(struct cache_file *f, uint64_t want)
 	return freed;
 }
 
+bool cache_inode_is_mapped(struct cache *c, uint64_t ino)
+{
+	struct cache_index_inode record;
+	struct data_name name = {};
+	struct cache_file *f;
+	bool mapped = false;
+	int fd;
+
+	if (!c->is_mapped)
+		return false;
+	pthread_mutex_lock(&c->lock);
+	f = cache_table_find(c, ino);
+	if (f)
+		cache_file_ref(f);
+	else if (cache_index_get_inode(c->index, ino, &record) == 0)
+		name = (struct data_name){ino, record.created_version, record.id};
+	pthread_mutex_unlock(&c->lock);
+	if (f) {
+		pthread_rwlock_rdlock(&f->lock);
+		mapped = file_is_mapped(f);
+		if (f->fd < 0)
+			name = f->name;
+		pthread_rwlock_unlock(&f->lock);
+		cache_file_put(f);
+	}
+	if (name.id && (fd = datadir_open_file(c->datadir, &name)) >= 0) {
+		mapped = c->is_mapped(c->is_mapped_arg, fd);
+		close(fd);
+	}
+	return mapped;
+}
+
 /** Evict what can be of the victim. @p check: not if it was used since it was chosen. @return bytes freed. */
 static uint64_t evict_inode(struct cache *c, const struct victim *v, bool check, uint64_t want)
 {
@@ -218,6 +250,12 @@ static uint64_t evict_inode(struct cache *c, const struct victim *v, bool check,
 	uint64_t freed = 0, blocks = 0;
 	int r = 0;
 
+	/*
+	 * Mapped from here on, the data file would only be unlinked: the mapping keeps its bytes, and does
+	 * not see what is written later. Chunks are not punched then, see file_punch().
+	 */
+	if (cache_inode_is_mapped(c, v->ino))
+		return 0;
 	pthread_mutex_lock(&c->lock);
 	f = cache_table_find(c, v->ino);
 	if (f) {

@@ -197,14 +197,61 @@ int file_pwrite(struct cache_file *f, uint64_t begin, uint64_t end, const void *
 	return 0;
 }
 
+bool file_is_mapped(struct cache_file *f)
+{
+	return f->fd >= 0 && f->cache->is_mapped && f->cache->is_mapped(f->cache->is_mapped_arg, f->fd);
+}
+
+/** @return 0, or a negative errno. */
+static int punch(struct cache_file *f, uint64_t begin, uint64_t end)
+{
+	return fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)begin,
+	                 (off_t)(end - begin)) < 0
+	               ? -errno
+	               : 0;
+}
+
 void file_punch(struct cache_file *f, uint64_t begin, uint64_t end)
 {
-	if (f->fd < 0 || begin >= end)
+	int r;
+
+	if (f->fd < 0 || begin >= end || file_is_mapped(f))
 		return;
 	/* If it cannot punch, the bytes lie there unused until the file goes. */
-	if (fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)begin, (off_t)(end - begin)) <
-	    0)
-		log_debug("cache: inode %llu: cannot punch: %s", (unsigned long long)f->ino, strerror(errno));
+	r = punch(f, begin, end);
+	if (r < 0)
+		log_debug("cache: inode %llu: cannot punch: %s", (unsigned long long)f->ino, strerror(-r));
+}
+
+bool cache_is_mapped(struct cache_file *f)
+{
+	bool mapped;
+
+	if (!f->cache->is_mapped)
+		return false;
+	pthread_rwlock_rdlock(&f->lock);
+	mapped = file_is_mapped(f);
+	pthread_rwlock_unlock(&f->lock);
+	return mapped;
+}
+
+void cache_show(struct cache_file *f, uint64_t offset, uint64_t length, const void *data)
+{
+	uint64_t end;
+	int r = 0;
+
+	if (!f->cache->is_mapped)
+		return;
+	pthread_rwlock_wrlock(&f->lock);
+	end = min_u64(offset + length, f->size);
+	if (offset < end && file_is_mapped(f)) {
+		r = data ? file_pwrite(f, offset, end, data) : punch(f, offset, end);
+		file_account(f);
+	}
+	pthread_rwlock_unlock(&f->lock);
+	if (r)
+		log_debug("cache: inode %llu: who has it mapped sees old bytes: %s",
+		          (unsigned long long)f->ino, strerror(-r));
 }
 
 /* ---- chunk state and the index ---- */

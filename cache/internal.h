@@ -110,6 +110,8 @@ struct cache {
 	double free_space_ratio;
 	cache_before_drop_fn before_drop;
 	void *before_drop_arg;
+	cache_is_mapped_fn is_mapped;
+	void *is_mapped_arg;
 
 	pthread_mutex_t lock;
 	struct cache_file *table[TABLE_SLOTS];
@@ -237,7 +239,10 @@ int file_pread(struct cache_file *f, uint64_t begin, uint64_t end, void *buffer)
 /** Write all of it. @return 0, -ENOSPC, -EIO. */
 int file_pwrite(struct cache_file *f, uint64_t begin, uint64_t end, const void *data);
 
-/** Free the blocks of [begin, end) of the data file. */
+/** Shared. Somebody outside has the data file mapped. */
+bool file_is_mapped(struct cache_file *f);
+
+/** Free the blocks of [begin, end) of the data file; of one that is mapped they stay as they are. */
 void file_punch(struct cache_file *f, uint64_t begin, uint64_t end);
 
 /** Bring cache.bytes up to date with the data file, and cache.dirty_bytes with the sets. */

@@ -77,7 +77,8 @@ static int pack_data_file(struct cache_file *f)
 		r = f->name.id ? file_load_chunk(f, 0, &chunk) : -EBUSY;
 	if (r)
 		return r;
-	if (chunk->busy || !(chunk->present & 1))
+	/* What is mapped must be the file that is written to later. */
+	if (chunk->busy || !(chunk->present & 1) || file_is_mapped(f))
 		return -EBUSY;
 	r = file_verify(f, chunk, 1, &bad);
 	if (r || bad)

@@ -287,6 +287,8 @@ static int volume_open_cache(struct volume *v, char **ret_why)
 		.pack_max = CACHE_PACK_MAX,
 		.before_drop = publish_before_drop,
 		.before_drop_arg = v->publish,
+		.is_mapped = publish_is_mapped,
+		.is_mapped_arg = v->publish,
 	};
 	int r;
 

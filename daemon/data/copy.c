@@ -26,6 +26,8 @@ static ssize_t copy_locked(struct data_file *from, uint64_t from_offset, struct 
 	past_begin(to, offset, length, offset + length, &past);
 	r = meta_copy_range(to->d->meta, from->ino, from_offset, to->ino, offset, length, &copied, &after);
 	past_end(&past, r < 0 ? NULL : &after);
+	if (r == 0)
+		past_show(&past, offset, copied);
 	return r < 0 ? r : (ssize_t)copied;
 }
 

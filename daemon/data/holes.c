@@ -25,6 +25,8 @@ static int fallocate_locked(struct data_file *f, bool zero, bool keep_size, uint
 	past_begin(f, offset, end - offset, attr.size, &past);
 	r = meta_punch(f->d->meta, f->ino, offset, end - offset, attr.size, &after);
 	past_end(&past, r < 0 ? NULL : &after);
+	if (r == 0 && past.cache)
+		cache_show(past.cache, offset, end - offset, NULL);
 	return r;
 }
 

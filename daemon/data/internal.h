@@ -276,6 +276,8 @@ struct past {
  */
 void past_begin(struct data_file *f, uint64_t offset, uint64_t length, uint64_t end, struct past *ret);
 void past_end(const struct past *past, const struct meta_attr *attr);
+/** After past_end() of a change that was committed: who has the cache file mapped sees what is there now. */
+void past_show(const struct past *past, uint64_t offset, uint64_t length);
 
 /** data_truncate(); f->flush and f->io are held. */
 int truncate_locked(struct data_file *f, unsigned set, const struct meta_attr *attr, struct meta_attr *ret);

@@ -72,6 +72,35 @@ void past_end(const struct past *past, const struct meta_attr *attr)
 		janitor_kick(f->d);
 }
 
+/* From the store: the cache has nothing of it, and may have no room for it. */
+void past_show(const struct past *past, uint64_t offset, uint64_t length)
+{
+	enum { STEP = 1 << 20 };
+	struct data_file *f = past->f;
+	_cleanup_free_ char *buffer = NULL;
+	uint64_t end = offset + length, fetched;
+	int r = 0;
+
+	if (!past->cache || !cache_is_mapped(past->cache))
+		return;
+	memory_take(f->d, STEP);
+	buffer = malloc(STEP);
+	if (!buffer)
+		r = -ENOMEM;
+	for (uint64_t n; r == 0 && offset < end; offset += n) {
+		n = end - offset < STEP ? end - offset : STEP;
+		r = fetch_range(f->d, f->ino, offset, n, buffer, &fetched);
+		if (r == 0)
+			cache_show(past->cache, offset, n, buffer);
+	}
+	free(TAKE_PTR(buffer));
+	memory_give(f->d, STEP);
+	if (r < 0)
+		log_warning("inode %llu: who has it mapped sees old bytes, for the new ones cannot be read: "
+		            "%s",
+		            (unsigned long long)f->ino, strerror(-r));
+}
+
 struct piece {
 	struct data *d;
 	const char *bytes;
@@ -137,6 +166,8 @@ static int write_past(struct data_file *f, uint64_t offset, size_t length, const
 	/* If this fails it may be in the log all the same, so the objects stay, for gc to decide. */
 	r = meta_commit_write(d->meta, f->ino, writes, count, end, now, false, false, &attr);
 	past_end(&past, r < 0 ? NULL : &attr);
+	if (r == 0 && past.cache)
+		cache_show(past.cache, offset, length, buffer);
 	return r;
 }
 
@@ -220,9 +251,10 @@ int truncate_locked(struct data_file *f, unsigned set, const struct meta_attr *a
 
 	if (r < 0)
 		return r;
-	/* Asked for with the old version, so that what remains stays warm. */
+	/* Asked for with the old version, so that what remains stays warm, and what is mapped sees it. */
 	cache = cache_of(f);
-	if (!cache && d->cache && attr->size && cache_cached_bytes(d->cache, f->ino))
+	if (!cache && d->cache &&
+	    (attr->size ? cache_cached_bytes(d->cache, f->ino) > 0 : cache_inode_is_mapped(d->cache, f->ino)))
 		cache = file_cache(f, true);
 	r = meta_setattr(d->meta, f->ino, set | META_SET_SIZE, attr, ret);
 	if (r < 0)

@@ -29,6 +29,18 @@ void kernel_backing_del(struct kernel *k, uint64_t id)
 		atomic_fetch_sub(&k->backing_files, 1);
 }
 
+bool kernel_is_mapped(struct kernel *k, int fd)
+{
+	int r;
+
+	if (!k)
+		return false;
+	r = ioctl(k->device_fd, EXTFUSE_IOC_MAPPED, &fd);
+	if (r < 0)
+		log_debug("asking whether a cache file is mapped: %m");
+	return r != 0; /* who cannot say does not say no */
+}
+
 void kernel_barrier(struct kernel *k)
 {
 	/* Interrupted by a signal it has not waited; nothing may go on before it has. */

@@ -82,6 +82,12 @@ bool kernel_has_dentry(struct kernel *k, uint64_t parent, const char *name);
 /** Wait until every kernel I/O that could have seen an entry dropped before this call has ended. */
 void kernel_barrier(struct kernel *k);
 
+/**
+ * Has anybody mapped the cache file that is open as @p fd? After kernel_barrier() that covers mappings by way
+ * of an entry dropped before.
+ */
+bool kernel_is_mapped(struct kernel *k, int fd);
+
 /** Register a cache file for reading in the kernel; the kernel holds a reference of its own. 0: not possible.
  */
 uint64_t kernel_backing_add(struct kernel *k, int fd);

@@ -232,6 +232,13 @@ void publish_before_drop(void *publish, uint64_t ino, uint64_t first_chunk, uint
 	kernel_barrier(p->kernel);
 }
 
+bool publish_is_mapped(void *publish, int fd)
+{
+	struct publish *p = publish;
+
+	return kernel_is_mapped(p->kernel, fd);
+}
+
 void publish_forget(struct publish *p, uint64_t ino)
 {
 	struct stripe *stripe = publish_stripe(p, ino);

@@ -100,6 +100,9 @@ void publish_will_write(struct publish *p, uint64_t ino);
  * them on return. */
 void publish_before_drop(void *publish, uint64_t ino, uint64_t first_chunk, uint64_t last_chunk);
 
+/** The cache's is_mapped. */
+bool publish_is_mapped(void *publish, int fd);
+
 /** The inode is gone for good: entries and backing file. */
 void publish_forget(struct publish *p, uint64_t ino);
 
