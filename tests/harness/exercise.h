@@ -49,7 +49,8 @@ extern struct exercise {
 	const char *path; /* of the file */
 	uint64_t max_size;
 	unsigned processes;
-	bool apart; /* each process in a region of its own, all at once */
+	bool apart;  /* each process in a region of its own, all at once */
+	bool mapped; /* the file is mapped to be read only */
 } exercise;
 
 /* exercise_op.c */

@@ -8,6 +8,7 @@
  * does, and the script that remains is printed.  It is read again by --replay.
  *
  * The processes take turns on the whole file, or with --apart work at once, each in a region of its own.
+ * Each has it mapped, to read and write; with --mapped to read only, and looks there after each operation.
  */
 #include <getopt.h>
 #include <stdlib.h>
@@ -16,8 +17,9 @@
 
 static void print_head(FILE *out)
 {
-	fprintf(out, "# exercise FILE --replay SCRIPT --processes %u --max-size %llu%s\n", exercise.processes,
-	        (unsigned long long)exercise.max_size, exercise.apart ? " --apart" : "");
+	fprintf(out, "# exercise FILE --replay SCRIPT --processes %u --max-size %llu%s%s\n",
+	        exercise.processes, (unsigned long long)exercise.max_size, exercise.apart ? " --apart" : "",
+	        exercise.mapped ? " --mapped" : "");
 }
 
 static struct script_type type = {
@@ -54,19 +56,19 @@ static bool run_seed(uint64_t seed, size_t count)
 static void usage(void)
 {
 	fprintf(stderr, "usage: exercise FILE [--seed N] [--operations N] [--seconds N] [--processes N]\n"
-	                "                     [--max-size BYTES] [--apart] [--replay SCRIPT]\n"
+	                "                     [--max-size BYTES] [--apart] [--mapped] [--replay SCRIPT]\n"
 	                "--seconds: one seed after the other until then; --apart: each process in a region\n"
-	                "of its own, all at once\n");
+	                "of its own, all at once; --mapped: the mapping is read-only, and looked at after\n"
+	                "each operation\n");
 	exit(2);
 }
 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"seed", 1, NULL, 's'},     {"operations", 1, NULL, 'o'},
-		{"seconds", 1, NULL, 't'},  {"processes", 1, NULL, 'p'},
-		{"max-size", 1, NULL, 'm'}, {"apart", 0, NULL, 'a'},
-		{"replay", 1, NULL, 'r'},   {},
+		{"seed", 1, NULL, 's'},      {"operations", 1, NULL, 'o'}, {"seconds", 1, NULL, 't'},
+		{"processes", 1, NULL, 'p'}, {"max-size", 1, NULL, 'm'},   {"apart", 0, NULL, 'a'},
+		{"mapped", 0, NULL, 'M'},    {"replay", 1, NULL, 'r'},     {},
 	};
 	uint64_t seed = 1, operations = 800;
 	const char *script = NULL;
@@ -93,6 +95,9 @@ int main(int argc, char **argv)
 			break;
 		case 'a':
 			exercise.apart = true;
+			break;
+		case 'M':
+			exercise.mapped = true;
 			break;
 		case 'r':
 			script = optarg;

@@ -78,7 +78,15 @@ static void open_file(void)
 {
 	fd = open(exercise.path, O_RDWR);
 	must(fd >= 0, "open");
-	map = mmap(NULL, exercise.max_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (exercise.mapped) {
+		int reader = open(exercise.path, O_RDONLY);
+
+		must(reader >= 0, "open to read");
+		map = mmap(NULL, exercise.max_size, PROT_READ, MAP_SHARED, reader, 0);
+		close(reader);
+	} else {
+		map = mmap(NULL, exercise.max_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	}
 	must(map != MAP_FAILED, "mmap");
 }
 
@@ -165,6 +173,8 @@ static void do_map(const struct exercise_op *op, bool change)
 	compare("mapping", map + op->at, op->at, n);
 	if (!change || !n)
 		return;
+	if (exercise.mapped)
+		return do_write(op);
 	fill(op, n);
 	memcpy(map + op->at, piece, n);
 	memcpy(model + op->at, piece, n);
@@ -336,6 +346,8 @@ static void process_main(const struct script *ops)
 		if (!exercise.apart)
 			wait_turn(i);
 		do_op(current);
+		if (exercise.mapped)
+			do_map(op, false);
 		if (!exercise.apart) {
 			do_size();
 			end_turn();
