@@ -26,6 +26,36 @@ static __always_inline void copy_words(void *to, const void *from, int bytes)
 		t[i] = f[i];
 }
 
+/*
+ * Copy an inode's attributes, with what the kernel has done to them by itself. @return false: it was lent,
+ * and is being taken back; the daemon knows.
+ */
+static __always_inline bool copy_attr(struct fuse_attr *to, const struct extfuse_inode *i, __u64 ino)
+{
+	struct extfuse_written *w;
+	__u64 time, sec;
+
+	copy_words(to, &i->attr, sizeof(i->attr));
+	if (!(i->flags & EXTFUSE_INODE_LENT))
+		return true;
+	w = bpf_map_lookup_elem(&written, &ino);
+	if (!w)
+		return false;
+	time = w->time_ns;
+	to->size = w->size;
+	to->blocks = (to->size + 4095) / 4096 * 8; /* as daemon/attr.c has it */
+	if (!time)
+		return true;
+	sec = time / NSEC_PER_SEC;
+	to->mtime = sec;
+	to->mtimensec = time % NSEC_PER_SEC;
+	if (sec > to->ctime || (sec == to->ctime && to->mtimensec > to->ctimensec)) {
+		to->ctime = sec;
+		to->ctimensec = to->mtimensec;
+	}
+	return true;
+}
+
 static __always_inline void short_key(struct extfuse_dentry_key *key, __u64 parent, const char *name)
 {
 	key->parent = parent;

@@ -40,6 +40,7 @@
 #include "open.bpf.h"
 #include "read.bpf.h"
 #include "statfs.bpf.h"
+#include "write.bpf.h"
 #include "xattr.bpf.h"
 
 #define FUSE_TMPFILE_OP 51 /* by number: not in every kernel's enum fuse_opcode */
@@ -117,12 +118,26 @@ int BPF_PROG(extfuse_mmap, struct extfuse_mmap *map)
 	return do_mmap(map);
 }
 
+SEC("struct_ops/extfuse_write")
+int BPF_PROG(extfuse_write, struct extfuse_write *wr)
+{
+	return do_write(wr);
+}
+
+SEC("struct_ops/extfuse_write_end")
+int BPF_PROG(extfuse_write_end, struct extfuse_write *wr)
+{
+	return do_write_end(ctx, wr);
+}
+
 /* The daemon sets fuse_fd and device_fd before it loads the object. */
 SEC(".struct_ops.link")
 struct extfuse_ops extfuse = {
 	.request = (void *)extfuse_request,
 	.read = (void *)extfuse_read,
 	.mmap = (void *)extfuse_mmap,
+	.write = (void *)extfuse_write,
+	.write_end = (void *)extfuse_write_end,
 	.abi_version = EXTFUSE_ABI_VERSION,
 };
 

@@ -35,6 +35,11 @@
 #define EXTFUSE_BLOCKS_PER_CHUNK 64
 #define EXTFUSE_READ_MAX_CHUNKS 8 /* a read over more chunks than this passes */
 
+#define EXTFUSE_PAGE_SHIFT 12 /* what the kernel wrote by itself is kept by pages of 4 KiB ... */
+#define EXTFUSE_PAGES_PER_CHUNK 1024
+#define EXTFUSE_WRITE_MAX EXTFUSE_CHUNK_SIZE /* ... for at most so many bytes at a time */
+#define EXTFUSE_FRESH_CHUNKS 64              /* so far behind its end a file that is lent may be written */
+
 /* ---- maps -------------------------------------------------------------- */
 
 #define EXTFUSE_NAME_MAX 255
@@ -69,6 +74,11 @@ enum extfuse_inode_flags {
 	 * moved.
 	 */
 	EXTFUSE_INODE_ALL_NAMES = 1 << 2,
+	/*
+	 * Lent: the kernel may write the file by itself, into backing_id. Size and times are those of map
+	 * "written". Set with EXTFUSE_INODE_CACHED only. Whoever takes it back drops this entry first.
+	 */
+	EXTFUSE_INODE_LENT = 1 << 3,
 };
 
 /*
@@ -100,6 +110,33 @@ struct extfuse_chunk {
 	__u64 offset;     /* of the chunk's first byte in the backing file */
 	__u64 valid;      /* bit n: sub-block n is in the backing file */
 	__u64 version;    /* data version of the inode that these bytes belong to */
+};
+
+/*
+ * A file that is lent to the kernel: what it did to it.  Key: node id.  The daemon makes the entry before
+ * the inode is published with EXTFUSE_INODE_LENT, and takes it away when that is gone and no write is under
+ * way any more.  In between the kernel alone changes it, one write at a time (the inode's lock).
+ *
+ * A write adds one to "writing", and only then looks whether the inode is (still) lent; it takes it away
+ * when everything else here and in map "dirty" is as the write left it.  So who has dropped the inode entry,
+ * and then finds 0, knows that nothing is under way nor will be.
+ */
+struct extfuse_written {
+	__u64 size;        /* of the file, bytes */
+	__u64 time_ns;     /* of the last write, CLOCK_REALTIME; 0: none since it was lent */
+	__u64 bytes;       /* written since then */
+	__u64 max_bytes;   /* a write that would make it more passes */
+	__u64 fresh_chunk; /* from this chunk on, for EXTFUSE_FRESH_CHUNKS, the kernel makes "dirty" entries
+	                    */
+	__u64 first_chunk; /* those written to lie in [first_chunk, last_chunk]; first > last: none */
+	__u64 last_chunk;
+	__u32 writing; /* writes under way */
+	__u32 reserved;
+};
+
+/* Pages of a chunk that the kernel has written.  Key: struct extfuse_chunk_key.  No entry: a write passes. */
+struct extfuse_dirty {
+	__u64 pages[EXTFUSE_PAGES_PER_CHUNK / 64]; /* bit n % 64 of word n / 64: page n */
 };
 
 /*
@@ -135,6 +172,7 @@ struct extfuse_info {
 	__u32 version;
 	__u32 dentry_key_size, dentry_long_key_size, dentry_size;
 	__u32 inode_size, chunk_key_size, chunk_size;
+	__u32 written_size, dirty_size;
 };
 
 /* Names of the maps in the BPF object and of their pins below the mount's bpffs folder. */
@@ -142,6 +180,8 @@ struct extfuse_info {
 #define EXTFUSE_MAP_DENTRY_LONG "dentry_long" /* hash: extfuse_dentry_long_key -> extfuse_dentry */
 #define EXTFUSE_MAP_INODE "inode"             /* hash: __u64 -> extfuse_inode */
 #define EXTFUSE_MAP_CHUNK "read_cache"        /* hash: extfuse_chunk_key -> extfuse_chunk */
+#define EXTFUSE_MAP_WRITTEN "written"         /* hash: __u64 -> extfuse_written */
+#define EXTFUSE_MAP_DIRTY "dirty"             /* hash: extfuse_chunk_key -> extfuse_dirty */
 #define EXTFUSE_MAP_EPOCH "epoch"             /* array, BPF_F_MMAPABLE: __u32 slot -> __u32 */
 #define EXTFUSE_MAP_STATFS "statfs"           /* array of one struct extfuse_statfs, BPF_F_MMAPABLE */
 #define EXTFUSE_MAP_EVENTS "events"           /* perf event array: struct extfuse_event */
@@ -217,7 +257,8 @@ enum extfuse_outcome {
 /* ---- the ring ---------------------------------------------------------- */
 
 enum extfuse_event_kind {
-	EXTFUSE_EVENT_DROP = 1, /* the kernel dropped the entries of ino, and of (parent, some name) */
+	EXTFUSE_EVENT_DROP = 1,  /* the kernel dropped the entries of ino, and of (parent, some name) */
+	EXTFUSE_EVENT_WRITE = 2, /* the kernel wrote to ino for the first time since it was lent */
 };
 
 /* What the kernel did to the maps by itself.  A wake-up and an audit: losing one loses nothing. */
@@ -327,6 +368,32 @@ enum extfuse_mmap_flags {
 	EXTFUSE_MMAP_ASIDE = 1 << 0,
 };
 
+/*
+ * write(2) and its kin on a regular file of the mount.  Asked first without the inode's lock
+ * (EXTFUSE_WRITE_PROBE): may it be written in the kernel at all?  Then with it, and if the answer is
+ * V_BACKING there is exactly one write_end() for it, with the same context, after the bytes are in the
+ * backing file.
+ */
+struct extfuse_write {
+	__u64 nodeid;
+	__u64 pos;     /* file offset, bytes */
+	__u64 count;   /* bytes, > 0; not more than EXTFUSE_WRITE_MAX but for a probe */
+	__u64 size;    /* of the file, as the VFS has it */
+	__u64 written; /* write_end(): bytes that are in the backing file now, <= count */
+	__u64 time_ns; /* write_end(): CLOCK_REALTIME */
+	__u32 flags;   /* enum extfuse_write_flags */
+	__u32 reserved;
+	/* writable from here ... */
+	__u64 backing_id;     /* with V_BACKING */
+	__u64 backing_offset; /* file offset in the backing file of pos */
+			      /* ... to here */
+};
+
+enum extfuse_write_flags {
+	EXTFUSE_WRITE_PROBE = 1 << 0,
+	EXTFUSE_WRITE_AGAIN = 1 << 1, /* a further part of a write(2) already counted */
+};
+
 /* ---- the module's device ------------------------------------------------ */
 
 #define EXTFUSE_DEVICE "/dev/extfuse"
@@ -334,6 +401,7 @@ enum extfuse_mmap_flags {
 enum extfuse_features {
 	EXTFUSE_FEATURE_REQUEST = 1 << 0,
 	EXTFUSE_FEATURE_READ = 1 << 1,
+	EXTFUSE_FEATURE_WRITE = 1 << 2,
 	EXTFUSE_FEATURE_MMAP = 1 << 3,
 };
 
@@ -345,7 +413,8 @@ struct extfuse_ioc_info {
 };
 
 struct extfuse_ioc_backing {
-	__s32 fd;    /* in: a regular file open for reading; the module takes its own reference */
+	__s32 fd; /* in: a regular file open for reading (to be lent, for writing, too); the module takes its
+	             own reference */
 	__u32 flags; /* in: 0 */
 	__u64 id;    /* out: never 0, never used again while the module is loaded */
 };
@@ -373,6 +442,8 @@ struct extfuse_ops {
 	int (*request)(struct extfuse_request *ctx); /* enum extfuse_verdict; may be absent */
 	int (*read)(struct extfuse_read *ctx);       /* ditto */
 	int (*mmap)(struct extfuse_mmap *ctx);       /* ditto */
+	int (*write)(struct extfuse_write *ctx);     /* ditto, and only with the next */
+	int (*write_end)(struct extfuse_write *ctx); /* what it returns is not looked at */
 	__s32 fuse_fd;                               /* an open /dev/fuse of the connection to serve */
 	__s32 device_fd;   /* the open EXTFUSE_DEVICE whose backing ids the programs may name */
 	__u32 abi_version; /* EXTFUSE_ABI_VERSION */
@@ -395,13 +466,16 @@ EXTFUSE_ASSERT_SIZE(struct extfuse_inode, 128);
 EXTFUSE_ASSERT_SIZE(struct extfuse_chunk_key, 16);
 EXTFUSE_ASSERT_SIZE(struct extfuse_chunk, 32);
 EXTFUSE_ASSERT_SIZE(struct extfuse_statfs, 112);
-EXTFUSE_ASSERT_SIZE(struct extfuse_info, 32);
+EXTFUSE_ASSERT_SIZE(struct extfuse_written, 64);
+EXTFUSE_ASSERT_SIZE(struct extfuse_dirty, 128);
+EXTFUSE_ASSERT_SIZE(struct extfuse_info, 40);
 EXTFUSE_ASSERT_SIZE(struct extfuse_config, 32);
 EXTFUSE_ASSERT_SIZE(struct extfuse_event, 40);
 EXTFUSE_ASSERT_SIZE(struct extfuse_request, 40 + 8 + 128 + 512);
 EXTFUSE_ASSERT_SIZE(struct extfuse_read, 56);
 EXTFUSE_ASSERT_SIZE(struct extfuse_mmap, 32);
-EXTFUSE_ASSERT_SIZE(struct extfuse_ops, 40);
+EXTFUSE_ASSERT_SIZE(struct extfuse_write, 72);
+EXTFUSE_ASSERT_SIZE(struct extfuse_ops, 56);
 EXTFUSE_ASSERT_SIZE(struct extfuse_ioc_info, 16);
 EXTFUSE_ASSERT_SIZE(struct extfuse_ioc_backing, 16);
 

@@ -24,12 +24,15 @@ static __always_inline int do_getattr(struct extfuse_request *req)
 		count(EXTFUSE_OP_GETATTR, EXTFUSE_STALE);
 		return EXTFUSE_V_PASS;
 	}
+	if (!copy_attr(&req->out.attr.attr, i, ino)) {
+		count(EXTFUSE_OP_GETATTR, EXTFUSE_STALE);
+		return EXTFUSE_V_PASS;
+	}
 	count(EXTFUSE_OP_GETATTR, EXTFUSE_HIT);
 	if (mount_config.attr_valid_ns) { /* the context comes zeroed */
 		req->out.attr.attr_valid = mount_config.attr_valid_ns / NSEC_PER_SEC;
 		req->out.attr.attr_valid_nsec = mount_config.attr_valid_ns % NSEC_PER_SEC;
 	}
-	copy_words(&req->out.attr.attr, &i->attr, sizeof(i->attr));
 	req->out_len = sizeof(req->out.attr);
 	return EXTFUSE_V_REPLY;
 }

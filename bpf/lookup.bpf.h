@@ -100,6 +100,8 @@ static __always_inline int do_lookup(struct extfuse_request *req)
 		return pass_lookup(req, EXTFUSE_MISS);
 	if (i->generation != d->generation || expired(i->expires_ns))
 		return pass_lookup(req, EXTFUSE_STALE);
+	if (!copy_attr(&req->out.entry.attr, i, ino))
+		return pass_lookup(req, EXTFUSE_STALE);
 	count(EXTFUSE_OP_LOOKUP, EXTFUSE_HIT);
 	req->out.entry.nodeid = ino;
 	req->out.entry.generation = i->generation;
@@ -111,7 +113,6 @@ static __always_inline int do_lookup(struct extfuse_request *req)
 		req->out.entry.attr_valid = mount_config.attr_valid_ns / NSEC_PER_SEC;
 		req->out.entry.attr_valid_nsec = mount_config.attr_valid_ns % NSEC_PER_SEC;
 	}
-	copy_words(&req->out.entry.attr, &i->attr, sizeof(i->attr));
 	req->out_len = sizeof(req->out.entry);
 	return EXTFUSE_V_REPLY;
 }

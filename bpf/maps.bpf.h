@@ -9,6 +9,8 @@
  *   dentry*      daemon; request() deletes     request()
  *   inode        daemon; request() deletes     request(), read(), mmap()
  *   read_cache   daemon                        read()
+ *   written      daemon; write(), write_end()  everybody
+ *   dirty        daemon; write(), write_end()  write(), daemon
  *   epoch        request() and daemon, add 1   daemon (mapped)
  *   statfs       daemon (mapped)               request()
  *   events       request()                     daemon (perf buffer)
@@ -61,6 +63,24 @@ struct {
 	__type(key, struct extfuse_chunk_key);
 	__type(value, struct extfuse_chunk);
 } read_cache SEC(".maps");
+
+/* node id -> what the kernel did to a file that it was lent. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 16);
+	__type(key, __u64);
+	__type(value, struct extfuse_written);
+} written SEC(".maps");
+
+/* (node id, chunk) -> the pages of it that the kernel wrote. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 18);
+	__type(key, struct extfuse_chunk_key);
+	__type(value, struct extfuse_dirty);
+} dirty SEC(".maps");
 
 /* Drop counters: see extfuse_epoch_slot(). */
 struct {

@@ -63,8 +63,9 @@ static __always_inline bool find_chunks(struct extfuse_read *rd, __u64 end)
 
 static __always_inline int do_read(struct extfuse_read *rd)
 {
+	struct extfuse_written *w;
 	struct extfuse_inode *i;
-	__u64 ino = rd->nodeid, end;
+	__u64 ino = rd->nodeid, end, size;
 
 	if (rd->flags & EXTFUSE_READ_ASIDE) {
 		count_read(rd, EXTFUSE_ASIDE);
@@ -79,14 +80,23 @@ static __always_inline int do_read(struct extfuse_read *rd)
 		count_read(rd, EXTFUSE_STALE);
 		return EXTFUSE_V_PASS;
 	}
-	if (rd->pos >= i->attr.size) {
+	size = i->attr.size;
+	if (i->flags & EXTFUSE_INODE_LENT) {
+		w = bpf_map_lookup_elem(&written, &ino);
+		if (!w) { /* being taken back */
+			count_read(rd, EXTFUSE_STALE);
+			return EXTFUSE_V_PASS;
+		}
+		size = w->size;
+	}
+	if (rd->pos >= size) {
 		rd->backing_count = 0;
 		count_read(rd, EXTFUSE_HIT);
 		return EXTFUSE_V_REPLY;
 	}
 	end = rd->pos + rd->count;
-	if (end > i->attr.size)
-		end = i->attr.size;
+	if (end > size)
+		end = size;
 	if (i->flags & EXTFUSE_INODE_CACHED) {
 		rd->backing_id = i->backing_id;
 		rd->backing_offset = i->backing_offset + rd->pos;

@@ -37,6 +37,10 @@
  * in a pack are never changed: whatever would change them, and cache_file_fd(), first gives the file a data
  * file of its own.  There it stays while anyone holds a reference.
  *
+ * Lending.  The owner may have somebody else write straight into the data file:
+ * cache_lend() before it, cache_lent_written() for what was written before anything
+ * else is asked about the bytes, cache_lend_end() when nobody writes any more.
+ *
  * Limits.  The data files keep below `max_bytes`, and the file system they lie
  * on keeps `free_space_ratio` free.  Evicting: least recently used inodes
  * first, by whole file or chunk; none that is mapped.  Out of space is not an error to the reader:
@@ -227,6 +231,20 @@ bool cache_inode_is_mapped(struct cache *c, uint64_t ino);
  * lets nobody write there meanwhile. Without a mapping nothing is done.
  */
 void cache_show(struct cache_file *f, uint64_t offset, uint64_t length, const void *data);
+
+/**
+ * Somebody else may write to the chunks of [offset, offset + length), and anywhere behind the size, from now
+ * on, about @p room bytes in all. Every byte of the file must be there. What is lent counts as changed.
+ * @return 0, -ENODATA (something is not there), -ENOSPC, -ESTALE, -EIO; then nothing more is lent than was.
+ */
+int cache_lend(struct cache_file *f, uint64_t offset, uint64_t length, uint64_t room);
+
+/** That one has written [offset, offset + length): as if by cache_write(). Its chunks go on being lent, also
+ * those that lay behind the size. @return 0, -ENOMEM (to be said again), -ESTALE. */
+int cache_lent_written(struct cache_file *f, uint64_t offset, uint64_t length);
+
+/** Nobody writes any more, and all that was written was told. */
+void cache_lend_end(struct cache_file *f);
 
 /** Call @p fn for each maximal dirty range that intersects [offset, offset + length), cut to it, in order.
  * Not those being uploaded. No lock is held during the calls; @return 0 or what @p fn returned (it ends the

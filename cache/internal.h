@@ -10,6 +10,7 @@
  *   fill.c     fetched bytes come in, sub-blocks are dropped
  *   packed.c   a small file goes into a pack and leaves it
  *   staging.c  written bytes: write, truncate, invalidate, upload, commit
+ *   lend.c     bytes that the owner has somebody else write
  *   evict.c    limits, the choice of victims, the thread
  *   pack.c, index.c, datadir.c, chunks.c, ranges.c   know nothing of the others
  *
@@ -93,7 +94,8 @@ struct cache_file {
 	struct ranges dirty;     /* ... and are to be uploaded */
 	struct ranges uploading; /* ... and are being uploaded */
 	struct ranges hidden;    /* changed past the cache: not to be filled until the next commit */
-	uint64_t dirty_counted;  /* part of cache.dirty_bytes */
+	struct ranges lent; /* part of changed: the bytes may change at any moment; not sealed by a commit */
+	uint64_t dirty_counted; /* part of cache.dirty_bytes */
 };
 
 struct victim {
@@ -259,6 +261,28 @@ int file_space_error(int err);
 /** No lock. Drop sub-blocks @p mask of chunk @p number that are present and not changed; @p must: also while
  * another thread drops in the same chunk (then without freeing their space). @return how many. */
 unsigned cache_drop_blocks(struct cache_file *f, uint64_t number, uint64_t mask, bool must);
+
+/* staging.c; all under f.lock, exclusive */
+
+/** Size or bytes are about to differ from the committed version. */
+void staging_mark_uncommitted(struct cache_file *f);
+
+/**
+ * [begin, end) is about to be changed: the sub-blocks it touches leave the index,
+ * in @p c. One of which a part stays, and that was not checked yet, is checked now: later
+ * there is no CRC for it.
+ */
+int staging_unindex(struct cache_file *f, struct chunk *c, uint64_t begin, uint64_t end);
+
+/** The last sub-block of the file ends where the file ends: its CRC goes when that changes. */
+int staging_unindex_end(struct cache_file *f);
+
+/** So that no set can fail to change after the bytes did. */
+int staging_reserve(struct cache_file *f);
+
+/** The bytes of [begin, end) are in the data file: changed and dirty. The chunks are loaded, the sets
+ * reserved. */
+void staging_written(struct cache_file *f, uint64_t begin, uint64_t end);
 
 /* evict.c */
 

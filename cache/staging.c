@@ -5,8 +5,7 @@
 
 #include "cache/crc.h"
 
-/** Size or bytes are about to differ from the committed version. */
-static void mark_uncommitted(struct cache_file *f)
+void staging_mark_uncommitted(struct cache_file *f)
 {
 	if (f->uncommitted)
 		return;
@@ -15,12 +14,7 @@ static void mark_uncommitted(struct cache_file *f)
 	pthread_mutex_unlock(&f->cache->lock);
 }
 
-/**
- * [begin, end) is about to be changed: the sub-blocks it touches leave the index,
- * in @p c. One of which a part stays, and that was not checked yet, is checked now: later
- * there is no CRC for it.
- */
-static int unindex_blocks(struct cache_file *f, struct chunk *c, uint64_t begin, uint64_t end)
+int staging_unindex(struct cache_file *f, struct chunk *c, uint64_t begin, uint64_t end)
 {
 	uint64_t mask = file_chunk_mask(c->number, begin, end), partial = 0, bad;
 	int r;
@@ -45,8 +39,7 @@ static int unindex_blocks(struct cache_file *f, struct chunk *c, uint64_t begin,
 	return 0;
 }
 
-/** The last sub-block of the file ends where the file ends: its CRC goes when that changes. */
-static int unindex_end(struct cache_file *f)
+int staging_unindex_end(struct cache_file *f)
 {
 	uint64_t block = f->size / CACHE_BLOCK_SIZE * CACHE_BLOCK_SIZE;
 	struct chunk *c;
@@ -56,7 +49,7 @@ static int unindex_end(struct cache_file *f)
 		return 0;
 	r = file_load_chunk(f, block / CACHE_CHUNK_SIZE, &c);
 	/* As if its last byte was changed. */
-	return r ? r : unindex_blocks(f, c, f->size - 1, f->size);
+	return r ? r : staging_unindex(f, c, f->size - 1, f->size);
 }
 
 /** [begin, end) has been changed: the sub-blocks that are whole by it are present. */
@@ -75,8 +68,7 @@ static void mark_present(struct cache_file *f, struct chunk *c, uint64_t begin, 
 	}
 }
 
-/** So that no set can fail to change after the bytes did. */
-static int reserve_sets(struct cache_file *f)
+int staging_reserve(struct cache_file *f)
 {
 	int r = ranges_reserve(&f->changed, 3);
 
@@ -84,6 +76,8 @@ static int reserve_sets(struct cache_file *f)
 		r = ranges_reserve(&f->dirty, 3);
 	if (!r)
 		r = ranges_reserve(&f->uploading, 3);
+	if (!r)
+		r = ranges_reserve(&f->lent, 3);
 	return r ? r : ranges_reserve(&f->hidden, 3);
 }
 
@@ -100,6 +94,24 @@ static int take_space(struct cache_file *f, uint64_t begin, uint64_t end)
 	return 0;
 }
 
+void staging_written(struct cache_file *f, uint64_t begin, uint64_t end)
+{
+	staging_mark_uncommitted(f);
+	if (end > f->size) {
+		ranges_add(&f->changed, min_u64(f->size, begin), end);
+		f->size = end;
+	}
+	ranges_add(&f->changed, begin, end);
+	ranges_add(&f->dirty, begin, end);
+	ranges_remove(&f->hidden, begin, end);
+	for (uint64_t n = begin / CACHE_CHUNK_SIZE; n * CACHE_CHUNK_SIZE < end; n++) {
+		struct chunk *c = chunks_find(&f->chunks, n);
+
+		mark_present(f, c, begin, end);
+		c->used = f->last_use;
+	}
+}
+
 static int write_locked(struct cache_file *f, uint64_t begin, uint64_t end, const void *data)
 {
 	struct chunk *c;
@@ -111,15 +123,15 @@ static int write_locked(struct cache_file *f, uint64_t begin, uint64_t end, cons
 	if (!r)
 		r = file_settle(f);
 	if (!r)
-		r = reserve_sets(f);
+		r = staging_reserve(f);
 	if (!r && end > f->size)
-		r = unindex_end(f);
+		r = staging_unindex_end(f);
 	if (!r)
 		r = take_space(f, begin, end);
 	for (uint64_t at = begin; !r && at < end; at = (c->number + 1) * CACHE_CHUNK_SIZE) {
 		r = file_load_chunk(f, at / CACHE_CHUNK_SIZE, &c);
 		if (!r)
-			r = unindex_blocks(f, c, begin, end);
+			r = staging_unindex(f, c, begin, end);
 		if (r)
 			break;
 	}
@@ -136,19 +148,7 @@ static int write_locked(struct cache_file *f, uint64_t begin, uint64_t end, cons
 		file_settle(f);
 		return r;
 	}
-	mark_uncommitted(f);
-	if (end > f->size) {
-		ranges_add(&f->changed, min_u64(f->size, begin), end);
-		f->size = end;
-	}
-	ranges_add(&f->changed, begin, end);
-	ranges_add(&f->dirty, begin, end);
-	ranges_remove(&f->hidden, begin, end);
-	for (uint64_t n = begin / CACHE_CHUNK_SIZE; n * CACHE_CHUNK_SIZE < end; n++) {
-		c = chunks_find(&f->chunks, n);
-		mark_present(f, c, begin, end);
-		c->used = f->last_use;
-	}
+	staging_written(f, begin, end);
 	return 0;
 }
 
@@ -235,6 +235,7 @@ static void forget_changes(struct cache_file *f, uint64_t begin, uint64_t end)
 	ranges_remove(&f->dirty, begin, end);
 	ranges_remove(&f->uploading, begin, end);
 	ranges_remove(&f->hidden, begin, end);
+	ranges_remove(&f->lent, begin, end);
 }
 
 /** The sub-block with the new end of the file stays, but not its CRC; all behind it goes. */
@@ -247,13 +248,13 @@ static int shrink(struct cache_file *f, uint64_t size)
 	if (size < whole && f->name.id) {
 		r = file_load_chunk(f, size / CACHE_CHUNK_SIZE, &c);
 		if (!r)
-			r = unindex_blocks(f, c, size, min_u64(whole, f->size));
+			r = staging_unindex(f, c, size, min_u64(whole, f->size));
 	}
 	if (!r)
 		r = drop_range(f, whole, max_u64(whole, f->size));
 	if (r)
 		return r;
-	mark_uncommitted(f);
+	staging_mark_uncommitted(f);
 	forget_changes(f, size, UINT64_MAX);
 	f->size = size;
 	return 0;
@@ -264,10 +265,10 @@ static int grow(struct cache_file *f, uint64_t size)
 	int r = file_settle(f); /* a cut may be pending: what lies behind the end is not zeros */
 
 	if (!r)
-		r = unindex_end(f);
+		r = staging_unindex_end(f);
 	if (r)
 		return r;
-	mark_uncommitted(f);
+	staging_mark_uncommitted(f);
 	ranges_add(&f->changed, f->size, size);
 	f->size = size;
 	return file_settle(f);
@@ -287,7 +288,7 @@ int cache_truncate(struct cache_file *f, uint64_t size)
 	old = f->size;
 	r = f->detached ? -ESTALE : file_open(f);
 	if (!r)
-		r = reserve_sets(f);
+		r = staging_reserve(f);
 	if (!r && size != old) {
 		r = size < old ? shrink(f, size) : grow(f, size);
 		cut = !r && size < old && f->name.id;
@@ -336,11 +337,11 @@ int cache_invalidate(struct cache_file *f, uint64_t offset, uint64_t length)
 	pthread_rwlock_wrlock(&f->lock);
 	r = f->detached ? -ESTALE : file_open(f);
 	if (!r)
-		r = reserve_sets(f);
+		r = staging_reserve(f);
 	if (!r)
 		r = drop_range(f, offset, end);
 	if (!r) {
-		mark_uncommitted(f);
+		staging_mark_uncommitted(f);
 		forget_changes(f, offset, end);
 		ranges_add(&f->hidden, offset, end);
 	}
@@ -445,7 +446,8 @@ static int add_part(struct ranges *sum, const struct ranges *set, uint64_t begin
 	return r;
 }
 
-/** What stays changed after a commit of @p size bytes: dirty, being uploaded, or behind the committed end. */
+/** What stays changed after a commit of @p size bytes: dirty, being uploaded, lent, or behind the committed
+ * end. */
 static int still_changed(struct cache_file *f, uint64_t size, struct ranges *ret)
 {
 	struct ranges rest = {};
@@ -453,6 +455,8 @@ static int still_changed(struct cache_file *f, uint64_t size, struct ranges *ret
 
 	if (!r)
 		r = add_part(&rest, &f->uploading, 0, UINT64_MAX);
+	if (!r)
+		r = add_part(&rest, &f->lent, 0, UINT64_MAX);
 	if (!r)
 		r = add_part(&rest, &f->changed, size, UINT64_MAX);
 	if (r)

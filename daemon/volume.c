@@ -29,16 +29,56 @@
 /* ---- what the parts call each other for ---- */
 
 /* Publish is there before data is; then nothing is pending. */
-static bool volume_pending(void *arg, struct meta_attr *attr)
+static enum publish_truth volume_pending(void *arg, struct meta_attr *attr)
 {
+	static const enum publish_truth truth[] = {
+		[DATA_COMMITTED] = PUBLISH_COMMITTED,
+		[DATA_PENDING] = PUBLISH_PENDING,
+		[DATA_LENT] = PUBLISH_LENT,
+	};
 	struct volume *v = arg;
 
-	return v->data && data_pending(v->data, attr);
+	return v->data ? truth[data_pending(v->data, attr)] : PUBLISH_COMMITTED;
 }
 
 static void volume_will_write(void *arg, uint64_t ino)
 {
 	publish_will_write(((struct volume *)arg)->publish, ino);
+}
+
+static bool volume_may_lend(void *arg)
+{
+	struct volume *v = arg;
+
+	return v->kernel && (!v->lease || lease_check(v->lease, 0) == 0);
+}
+
+static void volume_kernel_writes(void *arg, uint64_t ino)
+{
+	struct volume *v = arg;
+
+	data_kernel_writes(v->data, ino);
+}
+
+static bool volume_lend(void *arg, uint64_t ino, const struct data_loan *loan)
+{
+	struct publish_loan p = {
+		.fd = cache_file_fd(loan->cache),
+		.size = loan->size,
+		.first_chunk = loan->offset / CACHE_CHUNK_SIZE,
+		.last_chunk = loan->length ? (loan->offset + loan->length - 1) / CACHE_CHUNK_SIZE : 0,
+		.none = !loan->length,
+		.max_bytes = loan->room,
+	};
+
+	return p.fd >= 0 && cache_file_id(loan->cache, &p.file) == 0 &&
+	       publish_lend(((struct volume *)arg)->publish, ino, &p);
+}
+
+static int volume_take_back(void *arg, uint64_t ino, bool end, data_written_fn fn, void *fn_arg,
+                            struct timespec *ret_time)
+{
+	return publish_take_back(((struct volume *)arg)->publish, ino, end, fn, fn_arg, ret_time);
 }
 
 static void volume_changed(void *arg, uint64_t ino, uint64_t offset, uint64_t length)
@@ -322,6 +362,9 @@ static int volume_open_data(struct volume *v)
 	};
 	const struct data_hooks hooks = {
 		.will_write = volume_will_write,
+		.may_lend = volume_may_lend,
+		.lend = volume_lend,
+		.take_back = volume_take_back,
 		.changed = volume_changed,
 		.forgotten = volume_forgotten,
 		.may_write = v->lease ? volume_may_write : NULL,
@@ -459,6 +502,7 @@ int volume_attach_kernel(struct volume *v, int fuse_fd, const char *pin_dir, cha
 	r = volume_open_kernel(v, fuse_fd, pin_dir, &why);
 	if (!r) {
 		publish_set_kernel(v->publish, v->kernel);
+		kernel_on_write(v->kernel, volume_kernel_writes, v);
 		return 0;
 	}
 	if (!why)
@@ -491,6 +535,7 @@ int volume_close(struct volume *v)
 	if (v->data) {
 		for (uint64_t ino; (ino = removed_take_any(v->removed));)
 			data_orphaned(v->data, ino);
+		kernel_on_write(v->kernel, NULL, NULL);
 		r = data_close(v->data); /* publishes what it commits, so the rest must be there */
 		if (r < 0)
 			log_error("data written last could not be stored: %s", strerror(-r));

@@ -92,7 +92,8 @@ static long extfuse_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 		info = (struct extfuse_ioc_info){
 			.magic = EXTFUSE_ABI_MAGIC,
 			.version = EXTFUSE_ABI_VERSION,
-			.features = EXTFUSE_FEATURE_REQUEST | EXTFUSE_FEATURE_READ | EXTFUSE_FEATURE_MMAP,
+			.features = EXTFUSE_FEATURE_REQUEST | EXTFUSE_FEATURE_READ | EXTFUSE_FEATURE_WRITE |
+		                    EXTFUSE_FEATURE_MMAP,
 			.backing = atomic_read(&dev->backings),
 		};
 		return copy_to_user(user, &info, sizeof(info)) ? -EFAULT : 0;

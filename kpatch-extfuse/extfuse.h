@@ -10,6 +10,7 @@
  *   revalidate.c  a name that the dentry cache has -> does it still hold?
  *   request.c     a request in its wire form -> struct extfuse_request -> verdict -> answer
  *   read.c        read(2) -> struct extfuse_read -> verdict -> I/O on a backing file
+ *   write.c       write(2) -> struct extfuse_write -> verdict -> I/O on it, and what became of it
  *   mmap.c        mmap(2) -> struct extfuse_mmap -> verdict -> a mapping of a backing file
  *   backing.c     files that the daemon registered for that I/O
  *   device.c      /dev/extfuse: registers them, the barrier, and who is mapped
@@ -177,7 +178,7 @@ enum extfuse_how extfuse_decide(struct kiocb *iocb, struct iov_iter *to, u32 fla
                                 struct extfuse_io *ret_io);
 ssize_t extfuse_read_backing(struct kiocb *iocb, struct iov_iter *to, struct extfuse_backing *backing,
                              u64 offset, u64 count, long srcu);
-/* Tasks that are in the original function with a frame of this module below it. */
+/* Tasks that are, or may come to be, in an original function with a frame of this module below it. */
 extern struct srcu_struct extfuse_frames;
 
 /*
@@ -217,6 +218,12 @@ static __always_inline bool extfuse_falls_back(const void *what)
 
 /* Could a read of @count bytes at @pos be served now?  Counts nothing. */
 bool extfuse_could_read(struct file *file, loff_t pos, size_t count);
+
+/* ---- write.c ---- */
+
+/* Is the file lent, so that extfuse_write_iter() may do this write? */
+bool extfuse_may_write(struct kiocb *iocb, const struct iov_iter *from);
+ssize_t extfuse_write_iter(struct kiocb *iocb, struct iov_iter *from);
 
 /* ---- mmap.c ---- */
 

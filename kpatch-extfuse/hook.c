@@ -96,6 +96,18 @@ static void notrace extfuse_on_read(unsigned long ip, unsigned long parent_ip, s
 	}
 }
 
+/* ssize_t fuse_file_write_iter(struct kiocb *iocb, struct iov_iter *from) */
+static void notrace extfuse_on_write(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
+                                     struct ftrace_regs *fregs)
+{
+	struct kiocb *iocb = (struct kiocb *)ftrace_regs_get_argument(fregs, 0);
+	struct iov_iter *from = (struct iov_iter *)ftrace_regs_get_argument(fregs, 1);
+	struct fuse_mount *fm = file_inode(iocb->ki_filp)->i_sb->s_fs_info;
+
+	if (extfuse_maybe_served(fm->fc) && extfuse_may_write(iocb, from))
+		ftrace_regs_set_instruction_pointer(fregs, (unsigned long)extfuse_write_iter);
+}
+
 /* int fuse_file_mmap(struct file *file, struct vm_area_struct *vma) */
 static void notrace extfuse_on_mmap(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
                                     struct ftrace_regs *fregs)
@@ -155,6 +167,7 @@ static struct {
 	{"__fuse_simple_request", {.func = extfuse_on_request, .flags = FTRACE_OPS_FL_IPMODIFY}},
 	{"fuse_simple_background", {.func = extfuse_on_background, .flags = FTRACE_OPS_FL_IPMODIFY}},
 	{"fuse_file_read_iter", {.func = extfuse_on_read, .flags = FTRACE_OPS_FL_IPMODIFY}},
+	{"fuse_file_write_iter", {.func = extfuse_on_write, .flags = FTRACE_OPS_FL_IPMODIFY}},
 	{"fuse_file_mmap", {.func = extfuse_on_mmap, .flags = FTRACE_OPS_FL_IPMODIFY}},
 	{"fuse_splice_read", {.func = extfuse_on_splice_read, .flags = FTRACE_OPS_FL_IPMODIFY}},
 	{"fuse_dentry_revalidate", {.func = extfuse_on_revalidate, .flags = FTRACE_OPS_FL_IPMODIFY}},

@@ -228,7 +228,8 @@ static int extfuse_init_member(const struct btf_type *t, const struct btf_member
 /* ---- what the programs may do ---- */
 
 /* The contexts' types in the module's BTF.  Set before a program that gets one is verified. */
-static const struct btf_type *extfuse_request_type, *extfuse_read_type, *extfuse_mmap_type;
+static const struct btf_type *extfuse_request_type, *extfuse_read_type, *extfuse_write_type,
+	*extfuse_mmap_type;
 
 static int extfuse_check_member(const struct btf_type *t, const struct btf_member *member,
                                 const struct bpf_prog *prog)
@@ -251,6 +252,10 @@ static int extfuse_check_member(const struct btf_type *t, const struct btf_membe
 		return 0;
 	case offsetof(struct extfuse_ops, read):
 		WRITE_ONCE(extfuse_read_type, type);
+		return 0;
+	case offsetof(struct extfuse_ops, write):
+	case offsetof(struct extfuse_ops, write_end):
+		WRITE_ONCE(extfuse_write_type, type);
 		return 0;
 	case offsetof(struct extfuse_ops, mmap):
 		WRITE_ONCE(extfuse_mmap_type, type);
@@ -278,6 +283,9 @@ static int extfuse_btf_struct_access(struct bpf_verifier_log *log, const struct 
 	} else if (t && t == READ_ONCE(extfuse_read_type)) {
 		start = offsetof(struct extfuse_read, backing_id);
 		end = offsetofend(struct extfuse_read, backing_count);
+	} else if (t && t == READ_ONCE(extfuse_write_type)) {
+		start = offsetof(struct extfuse_write, backing_id);
+		end = offsetofend(struct extfuse_write, backing_offset);
 	} else if (t && t == READ_ONCE(extfuse_mmap_type)) {
 		start = offsetof(struct extfuse_mmap, backing_id);
 		end = offsetofend(struct extfuse_mmap, size);
@@ -337,6 +345,16 @@ static int extfuse_stub_read(struct extfuse_read *ctx)
 	return EXTFUSE_V_PASS;
 }
 
+static int extfuse_stub_write(struct extfuse_write *ctx)
+{
+	return EXTFUSE_V_PASS;
+}
+
+static int extfuse_stub_write_end(struct extfuse_write *ctx)
+{
+	return 0;
+}
+
 static int extfuse_stub_mmap(struct extfuse_mmap *ctx)
 {
 	return EXTFUSE_V_PASS;
@@ -345,6 +363,8 @@ static int extfuse_stub_mmap(struct extfuse_mmap *ctx)
 static struct extfuse_ops extfuse_stubs = {
 	.request = extfuse_stub_request,
 	.read = extfuse_stub_read,
+	.write = extfuse_stub_write,
+	.write_end = extfuse_stub_write_end,
 	.mmap = extfuse_stub_mmap,
 };
 

@@ -421,9 +421,9 @@ int ctl_info(struct ctl_session *session, const json_t *request, json_t **ret, c
 			return r;
 		}
 	}
-	pending = data_pending(v->data, &attr);
+	pending = data_pending(v->data, &attr) != DATA_COMMITTED;
 	json_object_set_new(info, "being_written", json_boolean(pending));
-	if (pending)
+	if (pending && publish_getattr(v->publish, ino, &attr) == 0)
 		set_count(info, "size", attr.size);
 	if (S_ISREG(attr.mode))
 		set_count(info, "cached_bytes", v->cache ? cache_cached_bytes(v->cache, ino) : 0);
@@ -433,6 +433,7 @@ int ctl_info(struct ctl_session *session, const json_t *request, json_t **ret, c
 	json_object_set_new(j, "all_data", json_boolean(state.complete));
 	json_object_set_new(j, "packed", json_boolean(state.packed));
 	set_count(j, "backing_id", state.backing_id);
+	json_object_set_new(j, "lent", json_boolean(state.lent));
 	json_object_set_new(info, "bpf", bpf_json(v));
 	*ret = info;
 	return 0;

@@ -46,7 +46,9 @@ ssize_t data_copy(struct data_file *from, uint64_t from_offset, struct data_file
 	r = from == to ? 0 : file_commit(from);
 	if (r < 0)
 		return r;
-	file_begin_change(to);
+	r = file_begin_change(to, true);
+	if (r < 0)
+		return r;
 	pthread_mutex_lock(&to->flush);
 	pthread_mutex_lock(&to->io);
 	r = copy_locked(from, from_offset, to, offset, length);

@@ -135,7 +135,7 @@ void data_get_stats(struct data *d, struct data_stats *ret)
 
 /* ---- the table ---- */
 
-static struct data_file *table_find(struct data *d, uint64_t ino)
+struct data_file *table_find(struct data *d, uint64_t ino)
 {
 	struct data_file *f = d->table[slot_of(ino, FILE_BUCKETS)];
 
@@ -252,7 +252,7 @@ bool file_is_orphan(struct data_file *f)
 static bool file_changed(struct data_file *f)
 {
 	SCOPED_LOCK(&f->lock);
-	return f->changed || f->unsynced;
+	return f->changed || f->unsynced || f->lent || f->on_loan;
 }
 
 /* The inode's last name and last user are gone. */
@@ -362,7 +362,8 @@ int file_list_changed(struct data *d, int64_t before, struct data_file ***ret, s
 			if (f->loading || f->reaping)
 				continue;
 			pthread_mutex_lock(&f->lock);
-			take = (f->changed && f->changed_since <= before) || f->unsynced;
+			take = (f->changed && f->changed_since <= before) || f->unsynced ||
+			       (f->lent && f->lent_since <= before);
 			pthread_mutex_unlock(&f->lock);
 			if (!take)
 				continue;
@@ -534,23 +535,35 @@ struct cache_file *file_cache(struct data_file *f, bool io_held)
 
 /* ---- pending ---- */
 
-void file_begin_change(struct data_file *f)
+int file_begin_change(struct data_file *f, bool end)
 {
 	struct data *d = f->d;
-	bool announced;
+	bool announced, lent;
+	int r;
 
 	pthread_mutex_lock(&f->lock);
 	f->changers++;
 	announced = f->announced;
+	lent = f->lent || (end && f->on_loan);
 	pthread_mutex_unlock(&f->lock);
-	if (announced)
-		return;
+	if (lent) {
+		pthread_mutex_lock(&f->io);
+		r = file_take_back(f, end);
+		pthread_mutex_unlock(&f->io);
+		if (r < 0) {
+			file_end_change(f);
+			return r;
+		}
+	} else if (announced) {
+		return 0;
+	}
 	if (d->hooks.will_write)
 		d->hooks.will_write(d->hooks.arg, f->ino);
 	/* From here until nothing is pending any more, nobody publishes the inode. */
 	pthread_mutex_lock(&f->lock);
 	f->announced = f->written = true;
 	pthread_mutex_unlock(&f->lock);
+	return 0;
 }
 
 void file_end_change(struct data_file *f)
@@ -561,7 +574,7 @@ void file_end_change(struct data_file *f)
 
 	pthread_mutex_lock(&f->lock);
 	f->changers--;
-	idle = !f->changers && !f->changed;
+	idle = !f->changers && !f->changed && !f->lent;
 	if (idle)
 		f->announced = false;
 	size = f->size;
@@ -570,17 +583,20 @@ void file_end_change(struct data_file *f)
 		d->hooks.changed(d->hooks.arg, f->ino, 0, size);
 }
 
-bool data_pending(struct data *d, struct meta_attr *attr)
+enum data_state data_pending(struct data *d, struct meta_attr *attr)
 {
+	enum data_state state = DATA_COMMITTED;
 	struct data_file *f;
-	bool pending = false;
 
 	pthread_mutex_lock(&d->table_lock);
 	f = table_find(d, attr->ino);
 	if (f && !f->loading) {
 		SCOPED_LOCK(&f->lock);
-		pending = f->changers || f->changed;
-		if (pending)
+		if (f->changers || (f->changed && !f->lent))
+			state = DATA_PENDING;
+		else if (f->lent)
+			state = DATA_LENT;
+		if (state)
 			attr->size = f->size;
 		if (f->changed) {
 			attr->mtime = f->mtime;
@@ -590,5 +606,5 @@ bool data_pending(struct data *d, struct meta_attr *attr)
 		}
 	}
 	pthread_mutex_unlock(&d->table_lock);
-	return pending;
+	return state;
 }

@@ -17,6 +17,9 @@
  * What is written but not committed lives here and is merged into every answer
  * by data_pending().
  *
+ * A file that is written may be lent to the kernel, which then writes its cache file by itself, until it is
+ * taken back: by whatever else is done to it here (lend.c).
+ *
  * Thread-safe. Errors: negative errno. An upload that failed in the background left
  * its bytes staged; the next flush of that inode tries again, and reports it if it fails again. So a flush
  * that returned 0 has everything in the store, whatever happened before.
@@ -41,10 +44,33 @@ struct data_options {
 	bool read_only;        /* deletes no garbage */
 };
 
+/** What is lent. */
+struct data_loan {
+	struct cache_file *cache; /* the whole file is in it */
+	uint64_t size;            /* of the file */
+	uint64_t offset, length;  /* chunks that may be written from now on, besides those lent before */
+	uint64_t room;            /* bytes that may be written in all before it comes back */
+};
+
+/** [offset, offset + length) was written. @return 0, or what take_back() shall return. */
+typedef int (*data_written_fn)(void *arg, uint64_t offset, uint64_t length);
+
 /** Told around changes; all may be NULL. Called without locks of data/ held. */
 struct data_hooks {
 	/** Pending is set; called before the first byte or the size changes (publish_will_write()). */
 	void (*will_write)(void *arg, uint64_t ino);
+	/** May files be lent to the kernel? NULL: no, and the next two are not called. */
+	bool (*may_lend)(void *arg);
+	/** The file is lent: data_pending() says so already. @return false: not possible. */
+	bool (*lend)(void *arg, uint64_t ino, const struct data_loan *loan);
+	/**
+	 * The kernel writes the file no more. @p fn is called for all that it wrote, in order. @p end: what
+	 * was lent so far is not lent any more next time. *ret_time: of the last write, set before @p fn is
+	 * called.
+	 * @return 0, or what @p fn returned; then call it again.
+	 */
+	int (*take_back)(void *arg, uint64_t ino, bool end, data_written_fn fn, void *fn_arg,
+	                 struct timespec *ret_time);
 	/**
 	 * A commit is through (@p length 0: attributes only), or the bytes of [offset, offset + length)
 	 * are now in the cache, committed: publish again (publish_data()). A commit and a whole fetch
@@ -93,8 +119,20 @@ ssize_t data_read(struct data_file *f, uint64_t offset, size_t length, void *buf
  * whatever that is. */
 int data_write(struct data_file *f, uint64_t offset, size_t length, const void *buffer, bool append);
 
-/** Close and fsync: upload and commit everything that is dirty; durable on return. Cheap if nothing is. */
+/** Close: upload and commit everything that is dirty; durable on return. Cheap if nothing is. */
 int data_flush(struct data_file *f);
+
+/** fsync(2): the same, and a file that was lent is lent again. */
+int data_fsync(struct data_file *f);
+
+/**
+ * [offset, offset + length) was written, or the file is empty and about to be: lend it to the kernel, if all
+ * of it is in the cache.
+ */
+void data_lend(struct data_file *f, uint64_t offset, uint64_t length);
+
+/** The kernel has begun to write @p ino: what it writes is to be stored within half a minute or so. */
+void data_kernel_writes(struct data *d, uint64_t ino);
 
 /** Change the size, and with it the attributes in @p set (as meta_setattr(), META_SET_SIZE implied). */
 int data_truncate(struct data *d, uint64_t ino, unsigned set, const struct meta_attr *attr,
@@ -117,12 +155,18 @@ int data_seek(struct data_file *f, uint64_t offset, bool hole, uint64_t *ret);
 ssize_t data_copy(struct data_file *from, uint64_t from_offset, struct data_file *to, uint64_t offset,
                   size_t length);
 
+enum data_state {
+	DATA_COMMITTED = 0,
+	DATA_PENDING, /* it is being written */
+	DATA_LENT,    /* by the kernel, which alone knows its size and times */
+};
+
 /**
  * Merge size and times that are written but not committed into @p attr.
- * @return true if the inode is being written. To know what is committed, ask before it is read: if nothing is
+ * To know what is committed, ask before it is read: if nothing is
  * pending then, nothing changes before will_write is called. What is pending may be committed at any moment.
  */
-bool data_pending(struct data *d, struct meta_attr *attr);
+enum data_state data_pending(struct data *d, struct meta_attr *attr);
 
 /** The name count of @p ino became 0 (unlink, rename over it): nothing of it needs to be stored any more. */
 void data_unlinked(struct data *d, uint64_t ino);

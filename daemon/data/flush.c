@@ -426,20 +426,31 @@ int flush_locked(struct data_file *f, bool io_held)
 	return r;
 }
 
-/* Commit, and make durable if @p sync. */
-static int flush_file(struct data_file *f, bool sync)
+/* Commit, and make durable if @p sync; a file that is lent is lent again if @p again. */
+static int flush_file(struct data_file *f, bool sync, bool again)
 {
 	struct data *d = f->d;
-	bool changed, unsynced, warn, idle;
+	bool changed, unsynced, warn, idle, lent;
 	uint64_t size;
-	int r;
+	int r = 0;
 
 	pthread_mutex_lock(&f->lock);
-	changed = f->changed;
+	lent = f->lent || (!again && f->on_loan);
+	changed = f->changed || lent;
+	f->changers += lent; /* until it is known whether it is changed */
 	pthread_mutex_unlock(&f->lock);
 
 	pthread_mutex_lock(&f->flush);
-	r = flush_locked(f, false);
+	if (lent) {
+		pthread_mutex_lock(&f->io);
+		r = file_take_back(f, !again);
+		pthread_mutex_unlock(&f->io);
+		pthread_mutex_lock(&f->lock);
+		f->changers--;
+		pthread_mutex_unlock(&f->lock);
+	}
+	if (r == 0)
+		r = flush_locked(f, false);
 	pthread_mutex_lock(&f->lock);
 	unsynced = sync && f->unsynced;
 	if (unsynced)
@@ -457,12 +468,14 @@ static int flush_file(struct data_file *f, bool sync)
 		}
 	}
 	pthread_mutex_unlock(&f->flush);
+	if (lent && again && r == 0)
+		data_lend(f, 0, 0);
 
 	pthread_mutex_lock(&f->lock);
 	warn = r < 0 && !f->warned;
 	if (warn)
 		f->warned = true;
-	idle = !f->changers && !f->changed;
+	idle = !f->changers && !f->changed && !f->lent;
 	size = f->size;
 	pthread_mutex_unlock(&f->lock);
 	if (warn)
@@ -475,15 +488,25 @@ static int flush_file(struct data_file *f, bool sync)
 	return r;
 }
 
-int data_flush(struct data_file *f)
+static int flush_named(struct data_file *f, bool again)
 {
 	bool changed;
 
 	pthread_mutex_lock(&f->lock);
-	changed = f->changed || f->unsynced;
+	changed = f->changed || f->unsynced || f->lent || (!again && f->on_loan);
 	pthread_mutex_unlock(&f->lock);
 	/* Without a name there is nothing to be found again. */
-	return changed && !file_is_orphan(f) ? flush_file(f, true) : 0;
+	return changed && !file_is_orphan(f) ? flush_file(f, true, again) : 0;
+}
+
+int data_flush(struct data_file *f)
+{
+	return flush_named(f, false);
+}
+
+int data_fsync(struct data_file *f)
+{
+	return flush_named(f, true);
 }
 
 int file_commit(struct data_file *f)
@@ -491,9 +514,9 @@ int file_commit(struct data_file *f)
 	bool changed;
 
 	pthread_mutex_lock(&f->lock);
-	changed = f->changed;
+	changed = f->changed || f->lent;
 	pthread_mutex_unlock(&f->lock);
-	return changed ? flush_file(f, false) : 0;
+	return changed ? flush_file(f, false, true) : 0;
 }
 
 int data_sync(struct data *d)

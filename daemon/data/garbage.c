@@ -169,8 +169,8 @@ static void flush_old(struct data *d)
 
 	file_list_changed(d, monotonic_ns() - OLD_NS, &files, &count);
 	for (size_t i = 0; i < count; i++) {
-		data_flush(files[i]);
-		file_put(files[i], false);
+		data_fsync(files[i]); /* whoever writes it goes on */
+		file_put(files[i], true);
 	}
 }
 

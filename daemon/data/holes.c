@@ -38,7 +38,9 @@ int data_fallocate(struct data_file *f, bool zero, bool keep_size, uint64_t offs
 		return -EINVAL;
 	if (length > META_SIZE_MAX || offset > META_SIZE_MAX - length)
 		return -EFBIG;
-	file_begin_change(f);
+	r = file_begin_change(f, true);
+	if (r < 0)
+		return r;
 	pthread_mutex_lock(&f->flush);
 	pthread_mutex_lock(&f->io);
 	r = fallocate_locked(f, zero, keep_size, offset, length);

@@ -83,20 +83,23 @@ struct data_file {
 	struct cache_file **stale; /* io: what ->cache was; whoever reads from it may go on */
 	size_t stale_count;
 
-	pthread_mutex_t lock;      /* all below */
-	pthread_cond_t quiet;      /* laters went empty */
-	uint64_t size;             /* as a reader sees it */
-	uint64_t version;          /* committed */
-	struct timespec mtime;     /* of the last write; if changed */
-	int64_t changed_since;     /* monotonic ns; if changed */
-	bool changed;              /* bytes are staged in the cache that are not committed */
-	bool announced;            /* will_write was called since it became pending */
-	bool written;              /* ... or ever, since it is in use */
-	bool unsynced;             /* committed, perhaps not durable */
-	bool warned;               /* its failing uploads were logged */
-	bool flushing;             /* no uploads in the background */
-	unsigned changers;         /* writes and truncates under way */
-	struct later *laters;      /* uploads in the background */
+	pthread_mutex_t lock;  /* all below */
+	pthread_cond_t quiet;  /* laters went empty */
+	uint64_t size;         /* as a reader sees it */
+	uint64_t version;      /* committed */
+	struct timespec mtime; /* of the last write; if changed */
+	int64_t changed_since; /* monotonic ns; if changed */
+	bool changed;          /* bytes are staged in the cache that are not committed */
+	bool lent;             /* the kernel writes it; changes under io only */
+	bool on_loan;          /* ... or did, and what was lent of it is kept for the next time; likewise */
+	int64_t lent_since;    /* monotonic ns; if lent: written since then, as far as is known */
+	bool announced;        /* will_write was called since it became pending */
+	bool written;          /* ... or ever, since it is in use */
+	bool unsynced;         /* committed, perhaps not durable */
+	bool warned;           /* its failing uploads were logged */
+	bool flushing;         /* no uploads in the background */
+	unsigned changers;     /* writes and truncates under way */
+	struct later *laters;  /* uploads in the background */
 	struct uploaded *uploaded; /* in the order of their writes */
 	size_t uploaded_count;
 	struct cache_file
@@ -170,6 +173,9 @@ void file_ref(struct data_file *f);
 
 bool file_is_orphan(struct data_file *f);
 
+/** table_lock is held. NULL: it is not in use. */
+struct data_file *table_find(struct data *d, uint64_t ino);
+
 /** data_file_put(), but if not @p flush, what is changed is left for the janitor. */
 void file_put(struct data_file *f, bool flush);
 
@@ -180,8 +186,11 @@ struct cache_file *file_cache(struct data_file *f, bool io_held);
  */
 struct cache_file *file_cache_again(struct data_file *f);
 
-/** Set pending and call will_write; no lock is held. Paired with file_end_change(). */
-void file_begin_change(struct data_file *f);
+/**
+ * Set pending, take it back if it is lent (@p end: as file_take_back()), and call will_write; no lock is
+ * held. Paired with file_end_change(), unless it failed.
+ */
+int file_begin_change(struct data_file *f, bool end);
 void file_end_change(struct data_file *f);
 
 /**
@@ -292,6 +301,18 @@ int fetch_extents(struct data *d, const struct meta_extent *extents, size_t coun
 
 /** Compact a chunk that has too many slices. @return false: there is none. */
 bool compact_next(struct data *d);
+
+/* ---- lend.c ---- */
+
+/**
+ * If the file is lent, have it back. f->io is held, and the caller has made it pending. @p end: with what was
+ * kept for lending it again, which must be where the cache may lose some of it: for all but a
+ * staged write, a read and an fsync. @return 0, or -ENOMEM: it is still lent.
+ */
+int file_take_back(struct data_file *f, bool end);
+
+/** The bytes and the size are about to be asked for: have them here. No lock is held. */
+int file_have(struct data_file *f);
 
 /* ---- flush.c ---- */
 

@@ -105,7 +105,10 @@ ssize_t data_read(struct data_file *f, uint64_t offset, size_t length, void *buf
 	struct read r = {.f = f};
 	size_t done = 0;
 	bool changed;
+	int error = file_have(f);
 
+	if (error < 0)
+		return error;
 	pthread_mutex_lock(&f->lock);
 	r.size = f->size;
 	pthread_mutex_unlock(&f->lock);

@@ -175,8 +175,10 @@ static int write_past(struct data_file *f, uint64_t offset, size_t length, const
  */
 static int write_full(struct data_file *f, uint64_t offset, size_t length, const void *buffer)
 {
-	int r = flush_locked(f, true);
+	int r = file_take_back(f, true);
 
+	if (r == 0)
+		r = flush_locked(f, true);
 	if (r < 0)
 		return r;
 	if (f->d->cache && stage(f, offset, length, buffer) == 0) {
@@ -212,7 +214,9 @@ int data_write(struct data_file *f, uint64_t offset, size_t length, const void *
 	r = d->hooks.may_write ? d->hooks.may_write(d->hooks.arg) : 0;
 	if (r < 0)
 		return r;
-	file_begin_change(f);
+	r = file_begin_change(f, false);
+	if (r < 0)
+		return r;
 
 	pthread_mutex_lock(&f->io);
 	r = place(f, &offset, length, append);
@@ -285,13 +289,15 @@ int data_truncate(struct data *d, uint64_t ino, unsigned set, const struct meta_
 	r = data_file_get(d, ino, &f);
 	if (r < 0)
 		return r;
-	file_begin_change(f);
-	pthread_mutex_lock(&f->flush);
-	pthread_mutex_lock(&f->io);
-	r = truncate_locked(f, set, attr, ret);
-	pthread_mutex_unlock(&f->io);
-	pthread_mutex_unlock(&f->flush);
-	file_end_change(f);
+	r = file_begin_change(f, true);
+	if (r == 0) {
+		pthread_mutex_lock(&f->flush);
+		pthread_mutex_lock(&f->io);
+		r = truncate_locked(f, set, attr, ret);
+		pthread_mutex_unlock(&f->io);
+		pthread_mutex_unlock(&f->flush);
+		file_end_change(f);
+	}
 	data_file_put(f);
 	return r;
 }

@@ -57,6 +57,13 @@ static void fill_open(struct fuse_file_info *fi, struct data_file *f)
 	fi->noflush = !is_writable(fi);
 }
 
+/* Let the kernel write it by itself, if it is open for that and not to be durable with each write. */
+static void lend(const struct fuse_file_info *fi, struct data_file *f, uint64_t offset, uint64_t length)
+{
+	if (is_writable(fi) && !(fi->flags & (O_SYNC | O_DSYNC)))
+		data_lend(f, offset, length);
+}
+
 /* open(O_TRUNC), which is a write(2) for the set-id bits (root keeps them, as with CAP_FSETID) and for
  * capabilities. */
 static int truncate_on_open(struct volume *v, uint64_t ino, uid_t uid)
@@ -99,6 +106,8 @@ void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 			return;
 		}
 	}
+	if (fi->flags & O_TRUNC)
+		lend(fi, f, 0, 0);
 	fill_open(fi, f);
 	/* The opener may be gone by now; then no RELEASE comes. */
 	if (fuse_reply_open(req, fi) == -ENOENT)
@@ -169,6 +178,7 @@ void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		fuse_reply_err(req, -r);
 		return;
 	}
+	lend(fi, f, 0, 0);
 	fill_open(fi, f);
 	fs_fill_entry(v, &attr, &entry);
 	if (fuse_reply_create(req, &entry, fi) != -ENOENT)
@@ -261,19 +271,23 @@ void fs_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 		r = -EFBIG;
 	else
 		r = data_write(handle(fi), (uint64_t)offset, size, data, append);
+	/* From now on, by itself. What comes out of a mapping, the kernel sends whatever it is lent. */
+	if (r == 0 && !fi->writepage)
+		lend(fi, handle(fi), (uint64_t)offset, size);
 	if (r < 0)
 		fuse_reply_err(req, -fs_data_error(ino, "writing", r));
 	else
 		fuse_reply_write(req, size);
 }
 
-static int flush(struct volume *v, const struct fuse_file_info *fi, uint64_t ino)
+static int flush(struct volume *v, const struct fuse_file_info *fi, uint64_t ino,
+                 int (*how)(struct data_file *f))
 {
 	struct data_file *f;
 	int r = use(v, ino, fi, &f);
 
 	if (!r) {
-		r = data_flush(f);
+		r = how(f);
 		unuse(fi, f);
 	}
 	return r < 0 ? fs_data_error(ino, "storing", r) : 0;
@@ -289,7 +303,8 @@ void fs_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct volume *v = fs_begin(req, DAEMON_OP_flush);
 
-	fs_reply_result(req, flush(v, fi, ino)); /* of whichever open: fi->flags is not set here */
+	fs_reply_result(req,
+	                flush(v, fi, ino, data_flush)); /* of whichever open: fi->flags is not set here */
 }
 
 /*
@@ -304,7 +319,7 @@ void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int r = 0;
 
 	if (is_writable(fi))
-		r = flush(v, fi, ino);
+		r = flush(v, fi, ino, data_flush);
 	data_file_put(handle(fi));
 	fs_reply_result(req, r);
 }
@@ -318,7 +333,7 @@ void fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 	struct volume *v = fs_begin(req, DAEMON_OP_fsync);
 	int r;
 
-	r = flush(v, fi, ino);
+	r = flush(v, fi, ino, data_fsync);
 	/* Modes and times of a file without new data. */
 	if (!r && !datasync)
 		r = meta_sync(v->meta);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ring's consumer: what the kernel dropped by itself.  A record is a wake-up
+ * The ring's consumer: what the kernel dropped by itself, and what it began to write.  A record is a wake-up
  * and an audit; the maps are the truth, so a lost one is counted and costs nothing.
  */
 #include "common/log.h"
@@ -20,15 +20,34 @@ static void take_record(void *arg, int cpu, void *data, uint32_t size)
 	const struct extfuse_event *event = data;
 
 	/* The kernel pads a record to 8 bytes. */
-	if (size < sizeof(*event) || event->kind != EXTFUSE_EVENT_DROP || event->op >= EXTFUSE_OP_COUNT) {
+	if (size < sizeof(*event) || event->op >= EXTFUSE_OP_COUNT ||
+	    (event->kind != EXTFUSE_EVENT_DROP && event->kind != EXTFUSE_EVENT_WRITE)) {
 		log_debug("ring of CPU %d: a record of %u bytes is not understood", cpu, size);
 		atomic_fetch_add(&k->ring_lost, 1);
 		return;
 	}
 	atomic_fetch_add(&k->ring_records, 1);
+	if (event->kind == EXTFUSE_EVENT_WRITE) {
+		log_debug("kernel writes inode %llu", (unsigned long long)event->ino);
+		pthread_mutex_lock(&k->on_write_lock);
+		if (k->on_write)
+			k->on_write(k->on_write_arg, event->ino);
+		pthread_mutex_unlock(&k->on_write_lock);
+		return;
+	}
 	log_debug("kernel dropped inode %llu, names in %llu and %llu (operation %u)",
 	          (unsigned long long)event->ino, (unsigned long long)event->parent,
 	          (unsigned long long)event->new_parent, event->op);
+}
+
+void kernel_on_write(struct kernel *k, void (*fn)(void *arg, uint64_t ino), void *arg)
+{
+	if (!k)
+		return;
+	pthread_mutex_lock(&k->on_write_lock);
+	k->on_write = fn;
+	k->on_write_arg = arg;
+	pthread_mutex_unlock(&k->on_write_lock);
 }
 
 static void count_lost(void *arg, int cpu, __u64 count)

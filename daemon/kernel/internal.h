@@ -17,6 +17,8 @@ enum kernel_map {
 	MAP_DENTRY_LONG,
 	MAP_INODE,
 	MAP_CHUNK,
+	MAP_WRITTEN,
+	MAP_DIRTY,
 	MAP_EPOCH,
 	MAP_STATFS,
 	MAP_EVENTS,
@@ -53,6 +55,9 @@ struct kernel {
 	pthread_t ring_thread;
 	bool ring_running;
 	int ring_stop_fd;
+	pthread_mutex_t on_write_lock; /* held during the call */
+	void (*on_write)(void *arg, uint64_t ino);
+	void *on_write_arg;
 
 	_Atomic uint64_t ring_records, ring_lost, lost_publishes, evicted, backing_files;
 };

@@ -79,6 +79,18 @@ void kernel_put_statfs(struct kernel *k, uint64_t changes, uint64_t expires_ns,
 bool kernel_get_inode(struct kernel *k, uint64_t ino, struct extfuse_inode *ret);
 bool kernel_has_dentry(struct kernel *k, uint64_t parent, const char *name);
 
+/*
+ * A file that the kernel writes by itself (extfuse_abi.h). Entries are made before the inode is published as
+ * lent, and read and taken away when no write is under way. Put: 0, or a negative errno (-E2BIG: the map is
+ * full). Get: 0, -ENOENT, or another errno.
+ */
+int kernel_put_written(struct kernel *k, uint64_t ino, const struct extfuse_written *value);
+int kernel_get_written(struct kernel *k, uint64_t ino, struct extfuse_written *ret);
+void kernel_drop_written(struct kernel *k, uint64_t ino);
+int kernel_put_dirty(struct kernel *k, uint64_t ino, uint64_t chunk, const struct extfuse_dirty *value);
+int kernel_get_dirty(struct kernel *k, uint64_t ino, uint64_t chunk, struct extfuse_dirty *ret);
+void kernel_drop_dirty(struct kernel *k, uint64_t ino, uint64_t chunk);
+
 /** Wait until every kernel I/O that could have seen an entry dropped before this call has ended. */
 void kernel_barrier(struct kernel *k);
 
@@ -88,10 +100,17 @@ void kernel_barrier(struct kernel *k);
  */
 bool kernel_is_mapped(struct kernel *k, int fd);
 
-/** Register a cache file for reading in the kernel; the kernel holds a reference of its own. 0: not possible.
+/** Register a cache file for reading (and writing, if it is open for it) in the kernel; the kernel holds a
+ * reference of its own. 0: not possible.
  */
 uint64_t kernel_backing_add(struct kernel *k, int fd);
 void kernel_backing_del(struct kernel *k, uint64_t id);
+
+/**
+ * Have @p fn called when the kernel has begun to write a file that it was lent: from the ring's thread, and
+ * perhaps not at all, if the record is lost. NULL: nobody, and on return no call is under way.
+ */
+void kernel_on_write(struct kernel *k, void (*fn)(void *arg, uint64_t ino), void *arg);
 
 struct kernel_stats {
 	uint64_t count[EXTFUSE_OP_COUNT][EXTFUSE_OUTCOMES];

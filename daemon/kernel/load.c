@@ -13,10 +13,11 @@
 #include <sys/stat.h>
 
 static const char *const map_names[MAPS] = {
-	[MAP_DENTRY] = EXTFUSE_MAP_DENTRY, [MAP_DENTRY_LONG] = EXTFUSE_MAP_DENTRY_LONG,
-	[MAP_INODE] = EXTFUSE_MAP_INODE,   [MAP_CHUNK] = EXTFUSE_MAP_CHUNK,
-	[MAP_EPOCH] = EXTFUSE_MAP_EPOCH,   [MAP_STATFS] = EXTFUSE_MAP_STATFS,
-	[MAP_EVENTS] = EXTFUSE_MAP_EVENTS, [MAP_STATS] = EXTFUSE_MAP_STATS,
+	[MAP_DENTRY] = EXTFUSE_MAP_DENTRY,   [MAP_DENTRY_LONG] = EXTFUSE_MAP_DENTRY_LONG,
+	[MAP_INODE] = EXTFUSE_MAP_INODE,     [MAP_CHUNK] = EXTFUSE_MAP_CHUNK,
+	[MAP_WRITTEN] = EXTFUSE_MAP_WRITTEN, [MAP_DIRTY] = EXTFUSE_MAP_DIRTY,
+	[MAP_EPOCH] = EXTFUSE_MAP_EPOCH,     [MAP_STATFS] = EXTFUSE_MAP_STATFS,
+	[MAP_EVENTS] = EXTFUSE_MAP_EVENTS,   [MAP_STATS] = EXTFUSE_MAP_STATS,
 	[MAP_INFO] = EXTFUSE_MAP_INFO,
 };
 
@@ -174,6 +175,8 @@ static int write_info(struct kernel *k)
 		.inode_size = sizeof(struct extfuse_inode),
 		.chunk_key_size = sizeof(struct extfuse_chunk_key),
 		.chunk_size = sizeof(struct extfuse_chunk),
+		.written_size = sizeof(struct extfuse_written),
+		.dirty_size = sizeof(struct extfuse_dirty),
 	};
 	const uint32_t zero = 0;
 

@@ -12,6 +12,7 @@ int kernel_maps_init(struct kernel *k)
 {
 	for (int i = 0; i < MAPS; i++)
 		pthread_mutex_init(&k->cursor[i].lock, NULL);
+	pthread_mutex_init(&k->on_write_lock, NULL);
 	pthread_mutex_init(&k->statfs_lock, NULL);
 	return 0;
 }
@@ -20,6 +21,7 @@ void kernel_maps_fini(struct kernel *k)
 {
 	for (int i = 0; i < MAPS; i++)
 		pthread_mutex_destroy(&k->cursor[i].lock);
+	pthread_mutex_destroy(&k->on_write_lock);
 	pthread_mutex_destroy(&k->statfs_lock);
 }
 

@@ -41,6 +41,7 @@ void publish_free(struct publish *p)
 	for (size_t i = 0; i < ARRAY_SIZE(p->stripes); i++) {
 		publish_backings_free(&p->stripes[i]);
 		publish_directories_free(&p->stripes[i]);
+		publish_loans_free(&p->stripes[i]);
 		pthread_mutex_destroy(&p->stripes[i].lock);
 	}
 	publish_packs_free(p);
@@ -57,6 +58,11 @@ void publish_set_kernel(struct publish *p, struct kernel *kernel)
 	p->kernel = kernel;
 }
 
+static enum publish_truth pending(struct publish *p, struct meta_attr *attr)
+{
+	return p->source.pending ? p->source.pending(p->source.arg, attr) : PUBLISH_COMMITTED;
+}
+
 /*
  * Read the truth about @p ino: what is committed, and on top what is pending.
  *
@@ -64,18 +70,21 @@ void publish_set_kernel(struct publish *p, struct kernel *kernel)
  * pending before the metadata is read means that nothing changes while it is. Something pending may be
  * committed at any moment, also in the middle of this: then what was read is old, and is read again.
  */
-static int read_truth(struct publish *p, uint64_t ino, struct meta_attr *ret, bool *ret_pending)
+static int read_truth(struct publish *p, uint64_t ino, struct meta_attr *ret, enum publish_truth *ret_truth)
 {
 	for (;;) {
 		struct meta_attr attr = {.ino = ino};
-		bool before = p->source.pending && p->source.pending(p->source.arg, &attr);
+		enum publish_truth truth = pending(p, &attr);
 		int r = meta_getattr(p->source.meta, ino, &attr);
 
 		if (r < 0)
 			return r;
-		if (before && !p->source.pending(p->source.arg, &attr))
-			continue;
-		*ret_pending = before;
+		if (truth) {
+			truth = pending(p, &attr);
+			if (!truth)
+				continue;
+		}
+		*ret_truth = truth;
 		*ret = attr;
 		return 0;
 	}
@@ -90,12 +99,15 @@ static int publish_locked(struct publish *p, struct stripe *stripe, uint64_t ino
 {
 	uint32_t epoch = kernel_epoch(p->kernel, ino);
 	struct extfuse_inode value = {};
-	struct cache_file *f;
+	struct cache_file *f = NULL;
 	struct meta_attr attr;
-	bool pending = false;
-	int r = read_truth(p, ino, &attr, &pending);
+	enum publish_truth truth = PUBLISH_COMMITTED;
+	int r = read_truth(p, ino, &attr, &truth);
+	uint64_t lent = r == 0 ? publish_lent_id(stripe, ino) : 0;
 
-	if (r < 0 || pending) {
+	if (lent) /* also while it is being taken back */
+		publish_lent_attr(p, &attr);
+	if (r < 0 || truth == PUBLISH_PENDING || (truth == PUBLISH_LENT && !lent)) {
 		kernel_drop_inode(p->kernel, ino);
 	} else if (p->kernel) {
 		attr_to_fuse(&attr, &value.attr);
@@ -104,7 +116,12 @@ static int publish_locked(struct publish *p, struct stripe *stripe, uint64_t ino
 		if (S_ISDIR(attr.mode) && publish_has_all_names(stripe, ino, epoch))
 			value.flags |= EXTFUSE_INODE_ALL_NAMES;
 		/* Chunks first: the kernel reads by them only with the inode there. */
-		f = publish_cached(p, stripe, epoch, &attr, range, &value);
+		if (truth == PUBLISH_LENT) {
+			value.flags |= EXTFUSE_INODE_LENT | EXTFUSE_INODE_CACHED;
+			value.backing_id = lent;
+		} else {
+			f = publish_cached(p, stripe, epoch, &attr, range, &value);
+		}
 		kernel_put_inode(p->kernel, epoch, ino, &value);
 		cache_file_put(f);
 	}
@@ -227,6 +244,8 @@ void publish_before_drop(void *publish, uint64_t ino, uint64_t first_chunk, uint
 	{
 		SCOPED_LOCK(&stripe->lock);
 		kernel_drop_inode(p->kernel, ino);
+		if (first_chunk == 0 && last_chunk == UINT64_MAX)
+			publish_drop_loan(p, stripe, ino);
 		publish_drop_cached(p, stripe, ino, first_chunk, last_chunk);
 	}
 	kernel_barrier(p->kernel);
@@ -245,6 +264,7 @@ void publish_forget(struct publish *p, uint64_t ino)
 
 	SCOPED_LOCK(&stripe->lock);
 	kernel_drop_inode(p->kernel, ino);
+	publish_drop_loan(p, stripe, ino);
 	publish_drop_cached(p, stripe, ino, 0, UINT64_MAX);
 	publish_drop_backing(p, stripe, ino);
 	publish_forget_directory(stripe, ino);
@@ -258,4 +278,8 @@ void publish_get_state(struct publish *p, uint64_t ino, struct publish_state *re
 	SCOPED_LOCK(&stripe->lock);
 	*ret = (struct publish_state){.inode = kernel_get_inode(p->kernel, ino, &inode)};
 	publish_cached_state(&inode, stripe, ino, ret);
+	if (ret->inode && inode.flags & EXTFUSE_INODE_LENT) {
+		ret->lent = ret->complete = true;
+		ret->backing_id = inode.backing_id;
+	}
 }

@@ -15,7 +15,8 @@
  * older than one given before.  The epoch (extfuse_abi.h) does the same towards
  * drops that the kernel made by itself.
  *
- * An inode that is being written (pending data in memory) is never in the maps.
+ * An inode that is being written (pending data in memory) is never in the maps, unless the kernel writes it:
+ * then its size and times are in map "written", and nowhere else.
  *
  * Lock order: publish lock, then anything in data/, cache/ and meta/.  At most
  * one publish lock is held at a time.  It is recursive: a cache that drops
@@ -26,22 +27,26 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 #include <sys/statvfs.h>
 
 struct kernel;
 struct cache;
 struct publish;
 
+enum publish_truth {
+	PUBLISH_COMMITTED = 0,
+	PUBLISH_PENDING, /* something is, or may be, written and not committed: the inode is not published */
+	PUBLISH_LENT,    /* between publish_lend() and publish_take_back() */
+};
+
 /** Where the truth comes from; set once. */
 struct publish_source {
 	struct meta *meta;
 	struct cache *cache; /* NULL: no data in the kernel; may be set later by publish_set_cache() */
 
-	/**
-	 * Merge into @p attr what is written but not committed yet (size, times).
-	 * @return true if there is, or may be, anything: the inode is not to be published. NULL: never.
-	 */
-	bool (*pending)(void *arg, struct meta_attr *attr);
+	/** Merge into @p attr what is written but not committed yet (size, times). NULL: never anything. */
+	enum publish_truth (*pending)(void *arg, struct meta_attr *attr);
 	void *arg;
 };
 
@@ -96,6 +101,32 @@ void publish_usage_changed(void *publish);
 /** Before the bytes or the size of @p ino change (the pending flag is set already): out of the maps. */
 void publish_will_write(struct publish *p, uint64_t ino);
 
+/** What of a file is lent to the kernel. */
+struct publish_loan {
+	int fd;                           /* the cache file, open for reading and writing; the caller's */
+	uint64_t file;                    /* which cache file that is: cache_file_id() */
+	uint64_t size;                    /* of the file, bytes */
+	uint64_t first_chunk, last_chunk; /* may be written from now on, besides those lent before ... */
+	bool none;                        /* ... no: there are none */
+	uint64_t max_bytes;               /* written, until it has to come back */
+};
+
+/**
+ * The kernel may write the file by itself, as @p loan says. The source says PUBLISH_LENT already.
+ * @return false: not possible, and nothing was done.
+ */
+bool publish_lend(struct publish *p, uint64_t ino, const struct publish_loan *loan);
+
+/**
+ * Not any more: on return no kernel write is under way. @p fn is called, with the publish lock held, for each
+ * range that the kernel wrote since the file was lent, ascending, and must not come back in here.
+ * @p end: forget which chunks were lent.  *ret_time: of the last write, set before @p fn is called.
+ * @return 0 (also for what was not lent), or what @p fn returned; then call this again.
+ */
+int publish_take_back(struct publish *p, uint64_t ino, bool end,
+                      int (*fn)(void *arg, uint64_t offset, uint64_t length), void *arg,
+                      struct timespec *ret_time);
+
 /** The cache's before_drop: chunks [first, last] of @p ino leave the maps, and nobody in the kernel reads
  * them on return. */
 void publish_before_drop(void *publish, uint64_t ino, uint64_t first_chunk, uint64_t last_chunk);
@@ -111,6 +142,7 @@ struct publish_state {
 	bool inode;
 	bool complete; /* every byte readable in the kernel ... */
 	bool packed;   /* ... from a file that it shares with others */
+	bool lent;     /* ... and written there */
 	uint64_t backing_id;
 };
 void publish_get_state(struct publish *p, uint64_t ino, struct publish_state *ret);

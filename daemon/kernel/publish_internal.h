@@ -23,6 +23,7 @@ struct stripe {
 	pthread_mutex_t lock; /* recursive */
 	void *backings;       /* tsearch(3) tree of struct backing, by inode; protected by lock */
 	void *directories;    /* ... of struct directory */
+	void *loans;          /* ... of struct loan */
 };
 
 /* A registered pack file of the cache: it stays as long as the kernel is attached. */
@@ -73,6 +74,17 @@ void publish_cached_state(const struct extfuse_inode *inode, struct stripe *stri
 
 void publish_backings_free(struct stripe *stripe);
 void publish_packs_free(struct publish *p);
+
+/** The id to write @p ino by, if it is lent; else 0. */
+uint64_t publish_lent_id(struct stripe *stripe, uint64_t ino);
+
+/** Size and times of a lent inode as the kernel has them now. */
+void publish_lent_attr(struct publish *p, struct meta_attr *attr);
+
+/** The file is gone, and what was written to it with it. */
+void publish_drop_loan(struct publish *p, struct stripe *stripe, uint64_t ino);
+
+void publish_loans_free(struct stripe *stripe);
 
 /** @return true if all names of directory @p ino were published and none was dropped up to @p epoch. */
 bool publish_has_all_names(struct stripe *stripe, uint64_t ino, uint32_t epoch);

@@ -164,7 +164,8 @@ static void every_ioctl_checks_its_argument(void)
 	check(ioctl(device, EXTFUSE_IOC_INFO, &info) == 0);
 	check_equal(info.magic, EXTFUSE_ABI_MAGIC);
 	check_equal(info.version, EXTFUSE_ABI_VERSION);
-	check_equal(info.features, EXTFUSE_FEATURE_REQUEST | EXTFUSE_FEATURE_READ | EXTFUSE_FEATURE_MMAP);
+	check_equal(info.features, EXTFUSE_FEATURE_REQUEST | EXTFUSE_FEATURE_READ | EXTFUSE_FEATURE_WRITE |
+	                                   EXTFUSE_FEATURE_MMAP);
 	check_equal(info.backing, 1);
 	snprintf(fdinfo, sizeof(fdinfo), "/proc/self/fdinfo/%d", device);
 	f = fopen(fdinfo, "r");

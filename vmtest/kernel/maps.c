@@ -80,6 +80,8 @@ void tfs_attach(struct tfs *t, const struct extfuse_config *config)
 	t->dentry_long = map_fd(t, EXTFUSE_MAP_DENTRY_LONG);
 	t->inode = map_fd(t, EXTFUSE_MAP_INODE);
 	t->chunk = map_fd(t, EXTFUSE_MAP_CHUNK);
+	t->written = map_fd(t, EXTFUSE_MAP_WRITTEN);
+	t->dirty = map_fd(t, EXTFUSE_MAP_DIRTY);
 	t->epoch = map_fd(t, EXTFUSE_MAP_EPOCH);
 	t->statfs = map_fd(t, EXTFUSE_MAP_STATFS);
 	t->stats = map_fd(t, EXTFUSE_MAP_STATS);
@@ -137,6 +139,11 @@ void tfs_publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id)
 void tfs_publish_packed(struct tfs *t, uint64_t ino, uint64_t backing_id, uint64_t offset)
 {
 	publish_inode(t, ino, backing_id, offset, EXTFUSE_INODE_CACHED);
+}
+
+void tfs_publish_lent(struct tfs *t, uint64_t ino, uint64_t backing_id)
+{
+	publish_inode(t, ino, backing_id, 0, EXTFUSE_INODE_CACHED | EXTFUSE_INODE_LENT);
 }
 
 void tfs_publish_bare_inode(struct tfs *t, uint64_t ino)
@@ -222,27 +229,44 @@ uint64_t tfs_stat(struct tfs *t, enum extfuse_op op, enum extfuse_outcome outcom
 	return sum;
 }
 
+static uint64_t backing_add(struct tfs *t, int fd)
+{
+	struct extfuse_ioc_backing add = {.fd = fd};
+
+	check(ioctl(t->device_fd, EXTFUSE_IOC_BACKING_ADD, &add) == 0);
+	check(add.id != 0);
+	return add.id;
+}
+
+uint64_t tfs_backing_of(struct tfs *t, int fd)
+{
+	uint64_t id = backing_add(t, fd);
+
+	close(fd);
+	return id;
+}
+
 uint64_t tfs_backing(struct tfs *t, const char *bytes, size_t size, int *ret_fd)
 {
 	const char *tmp = getenv("CURVEFS_SCRATCH") ?: getenv("TMPDIR") ?: "/tmp";
-	struct extfuse_ioc_backing add = {};
 	char path[512];
+	uint64_t id;
+	int fd;
 
 	snprintf(path, sizeof(path), "%s/backing.XXXXXX", tmp);
-	add.fd = mkstemp(path);
-	check(add.fd >= 0);
+	fd = mkstemp(path);
+	check(fd >= 0);
 	unlink(path);
 	for (size_t n = 0; n < size;) {
-		ssize_t w = write(add.fd, bytes + n, size - n);
+		ssize_t w = write(fd, bytes + n, size - n);
 
 		check(w > 0);
 		n += (size_t)w;
 	}
-	check(ioctl(t->device_fd, EXTFUSE_IOC_BACKING_ADD, &add) == 0);
-	check(add.id != 0);
+	id = backing_add(t, fd);
 	if (ret_fd)
-		*ret_fd = add.fd;
+		*ret_fd = fd;
 	else
-		close(add.fd);
-	return add.id;
+		close(fd);
+	return id;
 }

@@ -49,7 +49,7 @@ struct tfs {
 	int device_fd;
 	struct bpf_object *object;
 	struct bpf_link *link;
-	int dentry, dentry_long, inode, chunk, epoch, statfs, stats, events;
+	int dentry, dentry_long, inode, chunk, written, dirty, epoch, statfs, stats, events;
 };
 
 /* Mount on a new folder below $TMPDIR and serve in a thread. Ends the process on failure. */
@@ -73,6 +73,8 @@ void tfs_detach(struct tfs *t);
 void tfs_publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id);
 /* Its bytes are those at @p offset of a backing file that it shares. */
 void tfs_publish_packed(struct tfs *t, uint64_t ino, uint64_t backing_id, uint64_t offset);
+/* With EXTFUSE_INODE_LENT. */
+void tfs_publish_lent(struct tfs *t, uint64_t ino, uint64_t backing_id);
 /* With EXTFUSE_INODE_NO_XATTR, whatever the daemon says. */
 void tfs_publish_bare_inode(struct tfs *t, uint64_t ino);
 void tfs_publish_name(struct tfs *t, uint64_t parent, const char *name, uint64_t ino);
@@ -85,5 +87,7 @@ uint64_t tfs_stat(struct tfs *t, enum extfuse_op op, enum extfuse_outcome outcom
 
 /* A cache file with these bytes, registered; its descriptor stays open in *ret_fd unless that is NULL. */
 uint64_t tfs_backing(struct tfs *t, const char *bytes, size_t size, int *ret_fd);
+/* The file behind @p fd, which is closed. */
+uint64_t tfs_backing_of(struct tfs *t, int fd);
 
 #endif

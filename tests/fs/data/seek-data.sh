@@ -12,11 +12,13 @@ os.pwrite(fd, b"a" * 5000, 8192)
 os.pwrite(fd, b"b" * (5 << 20), 20 << 20)
 os.ftruncate(fd, 40 << 20)
 end = 25 << 20
+hole = os.lseek(fd, 8192, os.SEEK_HOLE)
+assert hole in (13192, 16384)  # what the kernel writes by itself is known by pages, as ext4 has it
 for _ in range(2):
     assert both(fd, 0) == (8192, 0)
-    assert both(fd, 8192) == (8192, 13192)
-    assert both(fd, 9000) == (9000, 13192)
-    assert both(fd, 13192) == (20 << 20, 13192)
+    assert both(fd, 8192) == (8192, hole)
+    assert both(fd, 9000) == (9000, hole)
+    assert both(fd, hole) == (20 << 20, hole)
     assert both(fd, 22 << 20) == (22 << 20, end)
     assert os.lseek(fd, end, os.SEEK_HOLE) == end
     raises(errno.ENXIO, os.lseek, fd, end, os.SEEK_DATA)

@@ -16,7 +16,7 @@ load=$!
 for i in 1 2 3; do
 	[ -z "$(hooks)" ]
 	insmod "$CURVEFS_BUILD/extfuse.ko"
-	[ "$(hooks | grep -c ' I')" = 6 ] || { echo "hooked is:"; hooks; exit 1; }
+	[ "$(hooks | grep -c ' I')" = 7 ] || { echo "hooked is:"; hooks; exit 1; }
 	sleep 0.3
 	unload
 	[ -z "$(hooks)" ] || { echo "still hooked:"; hooks; exit 1; }

@@ -11,7 +11,7 @@ struct writer {
 	uint64_t size;
 };
 
-static bool writer_pending(void *arg, struct meta_attr *attr)
+static enum publish_truth writer_pending(void *arg, struct meta_attr *attr)
 {
 	struct writer *w = arg;
 	struct meta_attr after;
@@ -22,9 +22,9 @@ static bool writer_pending(void *arg, struct meta_attr *attr)
 		                              &(struct meta_attr){.size = w->size}, &after),
 		                 0);
 	if (w->asked >= w->commit_at)
-		return false;
+		return PUBLISH_COMMITTED;
 	attr->size = w->size;
-	return true;
+	return PUBLISH_PENDING;
 }
 
 static struct publish *publish_of(struct fixture *f, struct writer *w)

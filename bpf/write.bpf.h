@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * WRITE to a file that the daemon has lent: into its cache file.  Which pages, is kept in map "dirty", size
+ * and time in map "written", until the daemon takes the file back (fsync, close, or anything else that it has
+ * to do with the bytes).  All but the probe runs under the inode's lock, so one at a time for a file.
+ *
+ * What a write needs is there before its bytes change: an entry in "dirty" for each chunk.  For a chunk that
+ * the file had when it was lent the daemon makes it, once the cache no longer vouches for the bytes
+ * (cache.h); from fresh_chunk on there was nothing to vouch for, and it is made here.
+ */
+#ifndef EXTFUSE_WRITE_BPF_H
+#define EXTFUSE_WRITE_BPF_H
+
+#include "entries.bpf.h"
+#include "stats.bpf.h"
+
+static __always_inline int pass_write(const struct extfuse_write *wr, enum extfuse_outcome outcome)
+{
+	if (!(wr->flags & EXTFUSE_WRITE_AGAIN))
+		count(EXTFUSE_OP_WRITE, outcome);
+	return EXTFUSE_V_PASS;
+}
+
+static __always_inline bool is_lent(__u64 ino, __u64 *ret_backing_id)
+{
+	struct extfuse_inode *i = bpf_map_lookup_elem(&inode, &ino);
+
+	if (!i || !(i->flags & EXTFUSE_INODE_LENT) || expired(i->expires_ns))
+		return false;
+	*ret_backing_id = i->backing_id;
+	return true;
+}
+
+static __noinline struct extfuse_dirty *find_dirty(__u64 ino, __u64 chunk)
+{
+	struct extfuse_chunk_key key = {.ino = ino, .chunk = chunk};
+
+	return bpf_map_lookup_elem(&dirty, &key);
+}
+
+/* @return whether there is an entry for the chunk now. */
+static __noinline bool have_dirty(__u64 ino, __u64 chunk, __u64 fresh_chunk)
+{
+	struct extfuse_chunk_key key = {.ino = ino, .chunk = chunk};
+	struct extfuse_dirty none = {};
+
+	if (find_dirty(ino, chunk))
+		return true;
+	return chunk >= fresh_chunk && chunk - fresh_chunk < EXTFUSE_FRESH_CHUNKS &&
+	       !bpf_map_update_elem(&dirty, &key, &none, BPF_NOEXIST);
+}
+
+static __always_inline enum extfuse_outcome may_write(struct extfuse_write *wr, struct extfuse_written *w)
+{
+	__u64 first = wr->pos >> EXTFUSE_CHUNK_SHIFT, last = (wr->pos + wr->count - 1) >> EXTFUSE_CHUNK_SHIFT;
+	__u64 backing_id;
+
+	if (!is_lent(wr->nodeid, &backing_id))
+		return EXTFUSE_MISS;
+	if (wr->size != w->size) /* the VFS does not know it yet */
+		return EXTFUSE_STALE;
+	if (wr->count > EXTFUSE_WRITE_MAX || w->bytes + wr->count > w->max_bytes)
+		return EXTFUSE_UNCOVERED;
+	if (!have_dirty(wr->nodeid, first, w->fresh_chunk) ||
+	    (last != first && !have_dirty(wr->nodeid, last, w->fresh_chunk)))
+		return EXTFUSE_UNCOVERED;
+	wr->backing_id = backing_id;
+	wr->backing_offset = wr->pos;
+	return EXTFUSE_HIT;
+}
+
+static __always_inline int do_write(struct extfuse_write *wr)
+{
+	struct extfuse_written *w;
+	enum extfuse_outcome outcome;
+	__u64 ino = wr->nodeid, id;
+
+	if (wr->flags & EXTFUSE_WRITE_PROBE)
+		return is_lent(ino, &id) ? EXTFUSE_V_BACKING : pass_write(wr, EXTFUSE_MISS);
+	w = bpf_map_lookup_elem(&written, &ino);
+	if (!w)
+		return pass_write(wr, EXTFUSE_MISS);
+	__sync_fetch_and_add(&w->writing, 1);
+	outcome = may_write(wr, w);
+	if (outcome != EXTFUSE_HIT) {
+		__sync_fetch_and_add(&w->writing, -1);
+		return pass_write(wr, outcome);
+	}
+	if (!(wr->flags & EXTFUSE_WRITE_AGAIN))
+		count(EXTFUSE_OP_WRITE, EXTFUSE_HIT);
+	return EXTFUSE_V_BACKING;
+}
+
+/* Pages first..last of a chunk, both < EXTFUSE_PAGES_PER_CHUNK. */
+static __noinline int set_dirty(__u64 ino, __u64 chunk, __u32 first, __u32 last)
+{
+	struct extfuse_dirty *d = find_dirty(ino, chunk);
+
+	if (!d)
+		return 0;
+	for (__u32 i = 0; i < EXTFUSE_PAGES_PER_CHUNK / 64; i++) {
+		__u64 mask = ~0ull;
+
+		if (i < first / 64 || i > last / 64)
+			continue;
+		if (i == first / 64)
+			mask &= ~0ull << (first & 63);
+		if (i == last / 64)
+			mask &= ~0ull >> (63 - (last & 63));
+		if ((d->pages[i] & mask) != mask)
+			__sync_fetch_and_or(&d->pages[i], mask);
+	}
+	return 0;
+}
+
+static __always_inline void note_first_write(void *ctx, __u64 ino)
+{
+	struct extfuse_event ev = {
+		.kind = EXTFUSE_EVENT_WRITE,
+		.op = EXTFUSE_OP_WRITE,
+		.ino = ino,
+		.time_ns = bpf_ktime_get_ns(),
+	};
+
+	if (mount_config.events)
+		bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, &ev, sizeof(ev));
+}
+
+static __always_inline int do_write_end(void *ctx, struct extfuse_write *wr)
+{
+	__u64 ino = wr->nodeid, end = wr->pos + wr->written;
+	__u64 first = wr->pos >> EXTFUSE_PAGE_SHIFT, last = (end - 1) >> EXTFUSE_PAGE_SHIFT;
+	__u64 first_chunk = wr->pos >> EXTFUSE_CHUNK_SHIFT, last_chunk = (end - 1) >> EXTFUSE_CHUNK_SHIFT;
+	struct extfuse_written *w = bpf_map_lookup_elem(&written, &ino);
+
+	if (!w)
+		return 0;
+	if (wr->written) {
+		first &= EXTFUSE_PAGES_PER_CHUNK - 1;
+		last &= EXTFUSE_PAGES_PER_CHUNK - 1;
+		if (first_chunk == last_chunk) {
+			set_dirty(ino, first_chunk, first, last);
+		} else {
+			set_dirty(ino, first_chunk, first, EXTFUSE_PAGES_PER_CHUNK - 1);
+			set_dirty(ino, last_chunk, 0, last);
+		}
+		if (!w->time_ns)
+			note_first_write(ctx, ino);
+		if (end > w->size)
+			w->size = end;
+		w->time_ns = wr->time_ns;
+		w->bytes += wr->written;
+		if (first_chunk < w->first_chunk)
+			w->first_chunk = first_chunk;
+		if (last_chunk > w->last_chunk)
+			w->last_chunk = last_chunk;
+	}
+	__sync_fetch_and_add(&w->writing, -1);
+	return 0;
+}
+
+#endif

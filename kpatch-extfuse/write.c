@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Writes to a file that the daemon has lent.  The handler only asks whether it is lent; extfuse_write_iter()
+ * then runs in place of fuse_file_write_iter(), does under the inode's lock what that would do before it
+ * sends anything, and writes the cache file instead.
+ *
+ * A write is done in pieces: each is of one verdict, in one SRCU section, from pages that are there.  What
+ * cannot be done so is done by the original function, if nothing was written yet; else the write ends
+ * short, and the caller's next one gets there.
+ */
+#include "extfuse.h"
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/timekeeping.h>
+#include <linux/uaccess.h>
+#include <linux/uio.h>
+
+/* Within RCU.  NULL: this connection's writes are not asked about. */
+static __always_inline struct extfuse_inst *extfuse_find_writer(const struct inode *inode)
+{
+	struct fuse_mount *fm = inode->i_sb->s_fs_info;
+	struct extfuse_inst *inst = extfuse_find(fm->fc);
+
+	return inst && inst->ops->write && inst->ops->write_end ? inst : NULL;
+}
+
+bool extfuse_may_write(struct kiocb *iocb, const struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct extfuse_write wr;
+	struct extfuse_inst *inst;
+	bool may = false;
+
+	/* What is to be durable when the call returns is the daemon's; never waiting cannot be promised. */
+	if (!iov_iter_count(from) || iocb->ki_flags & (IOCB_NOWAIT | IOCB_DSYNC) || IS_SYNC(inode) ||
+	    !S_ISREG(inode->i_mode) || test_bit(FUSE_I_BAD, &extfuse_inode(inode)->state) ||
+	    extfuse_falls_back(iocb))
+		return false;
+	rcu_read_lock();
+	inst = extfuse_find_writer(inode);
+	if (inst) {
+		wr = (struct extfuse_write){
+			.nodeid = extfuse_inode(inode)->nodeid,
+			.pos = iocb->ki_pos,
+			.count = min_t(u64, iov_iter_count(from), MAX_RW_COUNT),
+			.size = i_size_read(inode),
+			.flags = EXTFUSE_WRITE_PROBE,
+		};
+		may = inst->ops->write(&wr) == EXTFUSE_V_BACKING;
+	}
+	rcu_read_unlock();
+	return may;
+}
+
+/* Tell the program what became of the write that it was asked about. */
+static void extfuse_write_end(struct inode *inode, struct extfuse_write *wr)
+{
+	struct extfuse_inst *inst;
+
+	rcu_read_lock();
+	inst = extfuse_find_writer(inode);
+	if (inst)
+		inst->ops->write_end(wr);
+	rcu_read_unlock();
+}
+
+/*
+ * The verdict on [wr->pos, + wr->count), in an SRCU section of *ret_dev that goes on if it is a backing file.
+ * NULL: the original's.
+ */
+static struct extfuse_backing *extfuse_decide_write(struct inode *inode, struct extfuse_write *wr,
+                                                    struct extfuse_dev **ret_dev, int *ret_srcu)
+{
+	struct extfuse_backing *backing = NULL;
+	struct extfuse_inst *inst;
+	struct extfuse_dev *dev;
+	int srcu;
+
+	if (extfuse_must_step_aside(inode))
+		return NULL;
+	rcu_read_lock();
+	inst = extfuse_find_writer(inode);
+	if (!inst)
+		goto out;
+	dev = inst->dev;
+	srcu = srcu_read_lock(&dev->srcu);
+	if (inst->ops->write(wr) == EXTFUSE_V_BACKING) {
+		if (wr->backing_offset <= LLONG_MAX - wr->count)
+			backing = extfuse_backing_find(dev, wr->backing_id);
+		if (backing && !(backing->file->f_mode & FMODE_CAN_WRITE))
+			backing = NULL;
+		if (!backing)
+			inst->ops->write_end(wr);
+	}
+	if (backing) {
+		*ret_dev = dev;
+		*ret_srcu = srcu;
+	} else {
+		srcu_read_unlock(&dev->srcu, srcu);
+	}
+out:
+	rcu_read_unlock();
+	return backing;
+}
+
+/* Bytes written from pages that are there, or a negative errno and none. */
+static ssize_t extfuse_write_once(struct extfuse_backing *backing, struct iov_iter *from,
+                                  const struct extfuse_write *wr)
+{
+	struct kiocb iocb = {.ki_filp = backing->file, .ki_pos = wr->backing_offset};
+	size_t rest = iov_iter_count(from) - wr->count;
+	const struct cred *old = override_creds(backing->cred);
+	ssize_t ret;
+
+	iov_iter_truncate(from, wr->count);
+	file_start_write(backing->file);
+	pagefault_disable(); /* a fault could wait for the daemon, which may wait for this (the barrier) */
+	ret = backing->file->f_op->write_iter(&iocb, from);
+	pagefault_enable();
+	file_end_write(backing->file);
+	iov_iter_reexpand(from, iov_iter_count(from) + rest);
+	revert_creds(old);
+	return ret;
+}
+
+/* The VFS inode as the maps have it now. */
+static void extfuse_wrote(struct inode *inode, loff_t end, struct timespec64 now)
+{
+	struct fuse_inode *fi = extfuse_inode(inode);
+	struct fuse_mount *fm = inode->i_sb->s_fs_info;
+
+	spin_lock(&fi->lock);
+	/* Attributes that were asked for before this are old when they come. */
+	fi->attr_version = atomic64_inc_return(&fm->fc->attr_version);
+	if (end > i_size_read(inode)) {
+		i_size_write(inode, end);
+		inode->i_blocks = (blkcnt_t)DIV_ROUND_UP_ULL(end, 4096) * 8; /* as the daemon has it */
+	}
+	spin_unlock(&fi->lock);
+	inode_set_mtime_to_ts(inode, now);
+	inode_set_ctime_to_ts(inode, now);
+}
+
+/* One piece. Bytes written; 0: the original's; or a negative errno. */
+static ssize_t extfuse_write_piece(struct kiocb *iocb, struct iov_iter *from, u32 flags)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct extfuse_write wr = {
+		.nodeid = extfuse_inode(inode)->nodeid,
+		.pos = iocb->ki_pos,
+		.count = min_t(u64, iov_iter_count(from), EXTFUSE_WRITE_MAX),
+		.size = i_size_read(inode),
+		.flags = flags,
+	};
+	struct extfuse_backing *backing;
+	struct extfuse_dev *dev;
+	struct timespec64 now;
+	ssize_t ret;
+	int srcu;
+
+	backing = extfuse_decide_write(inode, &wr, &dev, &srcu);
+	if (!backing)
+		return 0;
+	ret = extfuse_write_once(backing, from, &wr);
+	ktime_get_real_ts64(&now);
+	wr.written = ret > 0 ? ret : 0;
+	wr.time_ns = timespec64_to_ns(&now);
+	extfuse_write_end(inode, &wr);
+	if (ret > 0) {
+		iocb->ki_pos += ret;
+		extfuse_wrote(inode, iocb->ki_pos, now);
+	}
+	srcu_read_unlock(&dev->srcu, srcu);
+	return ret ?: -EIO;
+}
+
+/* Under the inode's lock, with the checks of the original done. Bytes written; 0: the original's. */
+static ssize_t extfuse_write_locked(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct address_space *mapping = iocb->ki_filp->f_mapping;
+	loff_t start = iocb->ki_pos;
+	bool faulted = false;
+	ssize_t n, total = 0;
+
+	while (iov_iter_count(from) && !fatal_signal_pending(current)) {
+		n = extfuse_write_piece(iocb, from, total || faulted ? EXTFUSE_WRITE_AGAIN : 0);
+		if (n > 0) {
+			total += n;
+			faulted = false;
+			continue;
+		}
+		/* Most likely the caller's buffer was not there: fetch it, outside of any section. */
+		if (n != -EFAULT || faulted ||
+		    fault_in_iov_iter_readable(from, iov_iter_count(from)) == iov_iter_count(from))
+			break;
+		faulted = true;
+	}
+	/* What fs/fuse has of it in pages of its own, and all that is mapped to them, is old. */
+	if (total && mapping->nrpages)
+		invalidate_inode_pages2_range(mapping, start >> PAGE_SHIFT,
+		                              (start + total - 1) >> PAGE_SHIFT);
+	return total;
+}
+
+static ssize_t extfuse_write_original(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct extfuse_fallback fallback;
+	ssize_t ret;
+
+	extfuse_fallback_begin(&fallback, iocb);
+	ret = iocb->ki_filp->f_op->write_iter(iocb, from);
+	extfuse_fallback_end(&fallback); /* iocb may be gone by now, if it is an asynchronous one */
+	return ret;
+}
+
+notrace ssize_t extfuse_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	int frame = srcu_read_lock(&extfuse_frames);
+	ssize_t ret;
+
+	inode_lock(inode);
+	ret = generic_write_checks(iocb, from);
+	if (ret > 0) {
+		ret = file_remove_privs(iocb->ki_filp);
+		if (!ret)
+			ret = extfuse_write_locked(iocb, from);
+		inode_unlock(inode);
+		/* It checks anew; what of the position and length was settled settles again. */
+		if (!ret)
+			ret = extfuse_write_original(iocb, from);
+	} else {
+		inode_unlock(inode);
+	}
+	srcu_read_unlock(&extfuse_frames, frame);
+	return ret;
+}
