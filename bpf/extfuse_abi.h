@@ -56,8 +56,31 @@ struct extfuse_dentry_long_key {
 	char name[256];
 };
 
+/*
+ * The kernel's hash maps give the memory of an element that was taken out, or replaced, to the next one at
+ * once, even if a program is reading it.  So each value begins with what tells whose it is: a program reads
+ * what it wants, and then looks at that.  (Values are copied in from their beginning, and x86 keeps the order
+ * of writes and of reads.)
+ */
+static inline __u64 extfuse_tag(const __u64 *words, int n)
+{
+	__u64 tag = 0x9e3779b97f4a7c15ull;
+
+#ifdef __VMLINUX_H__
+#pragma unroll
+#endif
+	for (int i = 0; i < n; i++) {
+		tag = (tag ^ words[i]) * 0xff51afd7ed558ccdull;
+		tag ^= tag >> 32;
+	}
+	return tag;
+}
+
+#define EXTFUSE_TAG(key) extfuse_tag((const __u64 *)(key), sizeof(*(key)) / 8)
+
 /* What a LOOKUP of the key would answer. */
 struct extfuse_dentry {
+	__u64 tag;        /* EXTFUSE_TAG() of the key */
 	__u64 ino;        /* node id; 0: known to be absent */
 	__u64 generation; /* of that node id */
 	__u64 expires_ns; /* CLOCK_MONOTONIC; 0: true until dropped */
@@ -82,7 +105,7 @@ enum extfuse_inode_flags {
 };
 
 /*
- * What a GETATTR would answer; key: node id (__u64).
+ * What a GETATTR would answer; key: node id (__u64), which attr.ino is, too.
  *
  * A backing_offset other than 0 says that the file is packed: it shares its backing file with others, whose
  * bytes lie before it and behind attr.size.  So it is read, of [0, attr.size), and nothing else: it is not
@@ -106,6 +129,7 @@ struct extfuse_chunk_key {
 };
 
 struct extfuse_chunk {
+	__u64 tag;        /* EXTFUSE_TAG() of the key */
 	__u64 backing_id; /* from EXTFUSE_IOC_BACKING_ADD */
 	__u64 offset;     /* of the chunk's first byte in the backing file */
 	__u64 valid;      /* bit n: sub-block n is in the backing file */
@@ -122,6 +146,7 @@ struct extfuse_chunk {
  * and then finds 0, knows that nothing is under way nor will be.
  */
 struct extfuse_written {
+	__u64 ino;         /* the key */
 	__u64 size;        /* of the file, bytes */
 	__u64 time_ns;     /* of the last write, CLOCK_REALTIME; 0: none since it was lent */
 	__u64 bytes;       /* written since then */
@@ -461,12 +486,12 @@ enum extfuse_ops_flags {
 #define EXTFUSE_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), "ABI: size of " #type)
 EXTFUSE_ASSERT_SIZE(struct extfuse_dentry_key, 48);
 EXTFUSE_ASSERT_SIZE(struct extfuse_dentry_long_key, 264);
-EXTFUSE_ASSERT_SIZE(struct extfuse_dentry, 24);
+EXTFUSE_ASSERT_SIZE(struct extfuse_dentry, 32);
 EXTFUSE_ASSERT_SIZE(struct extfuse_inode, 128);
 EXTFUSE_ASSERT_SIZE(struct extfuse_chunk_key, 16);
-EXTFUSE_ASSERT_SIZE(struct extfuse_chunk, 32);
+EXTFUSE_ASSERT_SIZE(struct extfuse_chunk, 40);
 EXTFUSE_ASSERT_SIZE(struct extfuse_statfs, 112);
-EXTFUSE_ASSERT_SIZE(struct extfuse_written, 64);
+EXTFUSE_ASSERT_SIZE(struct extfuse_written, 72);
 EXTFUSE_ASSERT_SIZE(struct extfuse_dirty, 128);
 EXTFUSE_ASSERT_SIZE(struct extfuse_info, 40);
 EXTFUSE_ASSERT_SIZE(struct extfuse_config, 32);

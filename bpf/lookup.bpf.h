@@ -43,22 +43,18 @@ static __noinline bool surely_absent(struct extfuse_request *req)
 {
 	__u32 slot = extfuse_epoch_slot(req->nodeid), before;
 	volatile __u32 *now = bpf_map_lookup_elem(&epoch, &slot);
-	struct extfuse_dentry_key key;
+	struct extfuse_dentry d;
 	struct extfuse_inode *dir;
 	__u64 parent = req->nodeid;
 
 	if (!now)
 		return false;
 	before = *now;
-	if (req->name_len <= EXTFUSE_NAME_SHORT) {
-		short_key(&key, parent, req->name);
-		if (bpf_map_lookup_elem(&dentry, &key))
-			return false;
-	} else if (find_long(req)) {
+	if (find_dentry(req, &d) != NOT_FOUND)
 		return false;
-	}
 	dir = bpf_map_lookup_elem(&inode, &parent);
-	return dir && dir->flags & EXTFUSE_INODE_ALL_NAMES && !expired(dir->expires_ns) && *now == before;
+	return dir && dir->flags & EXTFUSE_INODE_ALL_NAMES && !expired(dir->expires_ns) &&
+	       is_still(&dir->attr.ino, parent) && *now == before;
 }
 
 /* LOOKUP, where it does not end with an answer: fs/fuse asks again behind a revalidation. */
@@ -71,40 +67,36 @@ static __always_inline int pass_lookup(struct extfuse_request *req, enum extfuse
 
 static __always_inline int do_lookup(struct extfuse_request *req)
 {
-	struct extfuse_dentry_key key;
-	struct extfuse_dentry *d;
+	struct extfuse_dentry d;
 	struct extfuse_inode *i;
-	__u64 ino;
+	__u64 ino, generation;
+	enum found found;
 
 	if (is_dot(req) || req->out_max < sizeof(req->out.entry))
 		return pass_lookup(req, EXTFUSE_PASS);
-	if (req->name_len <= EXTFUSE_NAME_SHORT) {
-		short_key(&key, req->nodeid, req->name);
-		d = bpf_map_lookup_elem(&dentry, &key);
-	} else {
-		d = find_long(req);
-	}
-	if (!d) {
+	found = find_dentry(req, &d);
+	if (found == NOT_FOUND) {
 		if (surely_absent(req))
 			return absent(req);
 		return pass_lookup(req, EXTFUSE_MISS);
 	}
-	if (expired(d->expires_ns))
+	if (found != FOUND || expired(d.expires_ns))
 		return pass_lookup(req, EXTFUSE_STALE);
-	ino = d->ino;
+	ino = d.ino;
 	if (!ino)
 		return absent(req);
 
 	i = bpf_map_lookup_elem(&inode, &ino);
 	if (!i)
 		return pass_lookup(req, EXTFUSE_MISS);
-	if (i->generation != d->generation || expired(i->expires_ns))
+	generation = i->generation;
+	if (generation != d.generation || expired(i->expires_ns))
 		return pass_lookup(req, EXTFUSE_STALE);
 	if (!copy_attr(&req->out.entry.attr, i, ino))
 		return pass_lookup(req, EXTFUSE_STALE);
 	count(EXTFUSE_OP_LOOKUP, EXTFUSE_HIT);
 	req->out.entry.nodeid = ino;
-	req->out.entry.generation = i->generation;
+	req->out.entry.generation = generation;
 	if (mount_config.entry_valid_ns) { /* the context comes zeroed */
 		req->out.entry.entry_valid = mount_config.entry_valid_ns / NSEC_PER_SEC;
 		req->out.entry.entry_valid_nsec = mount_config.entry_valid_ns % NSEC_PER_SEC;

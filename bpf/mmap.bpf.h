@@ -15,7 +15,7 @@ static __always_inline int pass_mmap(enum extfuse_outcome outcome)
 static __always_inline int do_mmap(struct extfuse_mmap *ctx)
 {
 	struct extfuse_inode *i;
-	__u64 ino = ctx->nodeid;
+	__u64 ino = ctx->nodeid, size;
 
 	if (ctx->flags & EXTFUSE_MMAP_ASIDE)
 		return pass_mmap(EXTFUSE_ASIDE);
@@ -26,9 +26,11 @@ static __always_inline int do_mmap(struct extfuse_mmap *ctx)
 		return pass_mmap(EXTFUSE_STALE);
 	if (!(i->flags & EXTFUSE_INODE_CACHED) || i->backing_offset)
 		return pass_mmap(EXTFUSE_UNCOVERED);
-	count(EXTFUSE_OP_MMAP, EXTFUSE_HIT);
 	ctx->backing_id = i->backing_id;
-	ctx->size = i->attr.size;
+	if (!get_size(i, ino, &size) || !is_still(&i->attr.ino, ino))
+		return pass_mmap(EXTFUSE_STALE);
+	count(EXTFUSE_OP_MMAP, EXTFUSE_HIT);
+	ctx->size = size;
 	return EXTFUSE_V_BACKING;
 }
 

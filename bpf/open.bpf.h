@@ -38,6 +38,8 @@ static __always_inline int do_open(void *ctx, struct extfuse_request *req)
 		return pass_open(EXTFUSE_STALE);
 	if (!(i->flags & EXTFUSE_INODE_CACHED) && i->attr.size)
 		return pass_open(EXTFUSE_UNCOVERED);
+	if (!is_still(&i->attr.ino, ino))
+		return pass_open(EXTFUSE_STALE);
 	count(EXTFUSE_OP_OPEN, EXTFUSE_HIT);
 	req->out.open.fh = EXTFUSE_FH_NONE;
 	req->out.open.open_flags = FOPEN_KEEP_CACHE | FOPEN_NOFLUSH;

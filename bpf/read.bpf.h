@@ -35,7 +35,7 @@ static __always_inline bool find_chunks(struct extfuse_read *rd, __u64 end)
 	if (last - first >= EXTFUSE_READ_MAX_CHUNKS)
 		return false;
 	for (__u32 i = 0; i < EXTFUSE_READ_MAX_CHUNKS; i++) {
-		__u64 from, to, mask;
+		__u64 from, to, mask, id, offset;
 		struct extfuse_chunk *c;
 
 		key.chunk = first + i;
@@ -47,12 +47,14 @@ static __always_inline bool find_chunks(struct extfuse_read *rd, __u64 end)
 		from = i ? 0 : pos & (EXTFUSE_CHUNK_SIZE - 1);
 		to = key.chunk < last ? EXTFUSE_CHUNK_SIZE - 1 : (end - 1) & (EXTFUSE_CHUNK_SIZE - 1);
 		mask = block_mask(from >> EXTFUSE_BLOCK_SHIFT & 63, to >> EXTFUSE_BLOCK_SHIFT & 63);
-		if ((c->valid & mask) != mask)
+		id = c->backing_id;
+		offset = c->offset;
+		if ((c->valid & mask) != mask || !is_still(&c->tag, EXTFUSE_TAG(&key)))
 			return false;
 		if (!i) {
-			backing_id = c->backing_id;
-			base = c->offset;
-		} else if (c->backing_id != backing_id || c->offset != base + (__u64)i * EXTFUSE_CHUNK_SIZE) {
+			backing_id = id;
+			base = offset;
+		} else if (id != backing_id || offset != base + (__u64)i * EXTFUSE_CHUNK_SIZE) {
 			return false;
 		}
 	}
@@ -63,9 +65,9 @@ static __always_inline bool find_chunks(struct extfuse_read *rd, __u64 end)
 
 static __always_inline int do_read(struct extfuse_read *rd)
 {
-	struct extfuse_written *w;
 	struct extfuse_inode *i;
-	__u64 ino = rd->nodeid, end, size;
+	__u64 ino = rd->nodeid, end, size, id, offset;
+	__u32 flags;
 
 	if (rd->flags & EXTFUSE_READ_ASIDE) {
 		count_read(rd, EXTFUSE_ASIDE);
@@ -80,14 +82,12 @@ static __always_inline int do_read(struct extfuse_read *rd)
 		count_read(rd, EXTFUSE_STALE);
 		return EXTFUSE_V_PASS;
 	}
-	size = i->attr.size;
-	if (i->flags & EXTFUSE_INODE_LENT) {
-		w = bpf_map_lookup_elem(&written, &ino);
-		if (!w) { /* being taken back */
-			count_read(rd, EXTFUSE_STALE);
-			return EXTFUSE_V_PASS;
-		}
-		size = w->size;
+	flags = i->flags;
+	id = i->backing_id;
+	offset = i->backing_offset;
+	if (!get_size(i, ino, &size) || !is_still(&i->attr.ino, ino)) {
+		count_read(rd, EXTFUSE_STALE);
+		return EXTFUSE_V_PASS;
 	}
 	if (rd->pos >= size) {
 		rd->backing_count = 0;
@@ -97,9 +97,9 @@ static __always_inline int do_read(struct extfuse_read *rd)
 	end = rd->pos + rd->count;
 	if (end > size)
 		end = size;
-	if (i->flags & EXTFUSE_INODE_CACHED) {
-		rd->backing_id = i->backing_id;
-		rd->backing_offset = i->backing_offset + rd->pos;
+	if (flags & EXTFUSE_INODE_CACHED) {
+		rd->backing_id = id;
+		rd->backing_offset = offset + rd->pos;
 	} else if (!find_chunks(rd, end)) {
 		count_read(rd, EXTFUSE_UNCOVERED);
 		return EXTFUSE_V_PASS;

@@ -28,7 +28,7 @@ static __always_inline bool is_lent(__u64 ino, __u64 *ret_backing_id)
 	if (!i || !(i->flags & EXTFUSE_INODE_LENT) || expired(i->expires_ns))
 		return false;
 	*ret_backing_id = i->backing_id;
-	return true;
+	return is_still(&i->attr.ino, ino);
 }
 
 static __noinline struct extfuse_dirty *find_dirty(__u64 ino, __u64 chunk)
@@ -55,6 +55,8 @@ static __always_inline enum extfuse_outcome may_write(struct extfuse_write *wr, 
 	__u64 first = wr->pos >> EXTFUSE_CHUNK_SHIFT, last = (wr->pos + wr->count - 1) >> EXTFUSE_CHUNK_SHIFT;
 	__u64 backing_id;
 
+	if (!is_still(&w->ino, wr->nodeid)) /* counted in is another's, which then waits in vain, no more */
+		return EXTFUSE_STALE;
 	if (!is_lent(wr->nodeid, &backing_id))
 		return EXTFUSE_MISS;
 	if (wr->size != w->size) /* the VFS does not know it yet */
@@ -133,7 +135,7 @@ static __always_inline int do_write_end(void *ctx, struct extfuse_write *wr)
 	__u64 first_chunk = wr->pos >> EXTFUSE_CHUNK_SHIFT, last_chunk = (end - 1) >> EXTFUSE_CHUNK_SHIFT;
 	struct extfuse_written *w = bpf_map_lookup_elem(&written, &ino);
 
-	if (!w)
+	if (!w || !is_still(&w->ino, ino))
 		return 0;
 	if (wr->written) {
 		first &= EXTFUSE_PAGES_PER_CHUNK - 1;

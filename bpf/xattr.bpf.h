@@ -49,6 +49,8 @@ static __always_inline bool has_none(struct extfuse_request *req, enum extfuse_o
 		count(op, EXTFUSE_STALE);
 	else if (!(i->flags & EXTFUSE_INODE_NO_XATTR))
 		count(op, EXTFUSE_PASS);
+	else if (!is_still(&i->attr.ino, ino))
+		count(op, EXTFUSE_STALE);
 	else
 		return true;
 	return false;

@@ -114,8 +114,10 @@ bool kernel_put_chunk(struct kernel *k, uint32_t epoch, uint64_t ino, uint64_t c
                       const struct extfuse_chunk *value)
 {
 	const struct extfuse_chunk_key key = {.ino = ino, .chunk = chunk};
+	struct extfuse_chunk tagged = *value;
 
-	return k && put(k, MAP_CHUNK, &key, value, ino, epoch);
+	tagged.tag = EXTFUSE_TAG(&key);
+	return k && put(k, MAP_CHUNK, &key, &tagged, ino, epoch);
 }
 
 /* The map and key that a name has. */
@@ -140,9 +142,12 @@ _Static_assert(offsetof(struct extfuse_dentry_key, name) == offsetof(struct extf
 bool kernel_put_dentry(struct kernel *k, uint32_t epoch, uint64_t parent, const char *name,
                        const struct extfuse_dentry *dentry)
 {
+	struct extfuse_dentry tagged = *dentry;
 	union dentry_key key;
+	enum kernel_map map = dentry_key(parent, name, &key);
 
-	return k && put(k, dentry_key(parent, name, &key), &key, dentry, parent, epoch);
+	tagged.tag = map == MAP_DENTRY ? EXTFUSE_TAG(&key.small) : EXTFUSE_TAG(&key.big);
+	return k && put(k, map, &key, &tagged, parent, epoch);
 }
 
 void kernel_drop_inode(struct kernel *k, uint64_t ino)

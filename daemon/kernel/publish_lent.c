@@ -172,6 +172,7 @@ bool publish_lend(struct publish *p, uint64_t ino, const struct publish_loan *wh
 {
 	struct stripe *stripe = publish_stripe(p, ino);
 	struct extfuse_written written = {
+		.ino = ino,
 		.size = what->size,
 		.max_bytes = what->max_bytes,
 		.fresh_chunk = (what->size + EXTFUSE_CHUNK_SIZE - 1) / EXTFUSE_CHUNK_SIZE,

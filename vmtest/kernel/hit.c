@@ -161,8 +161,8 @@ static void an_expired_entry_is_stale(void)
 {
 	struct tfs *t = tfs_start();
 	uint64_t ino = tfs_add(t, FUSE_ROOT_ID, "file", S_IFREG | 0644, "hello");
-	struct extfuse_dentry d = {.ino = ino, .generation = 1};
 	struct extfuse_dentry_key key = {.parent = FUSE_ROOT_ID, .name = "file"};
+	struct extfuse_dentry d = {.tag = EXTFUSE_TAG(&key), .ino = ino, .generation = 1};
 	struct timespec now;
 	struct stat st;
 
@@ -179,12 +179,39 @@ static void an_expired_entry_is_stale(void)
 	tfs_stop(t);
 }
 
+/* What a program that is interrupted may find in the memory of an entry that has gone. */
+static void an_entry_of_somebody_else_is_stale(void)
+{
+	struct tfs *t = tfs_start();
+	uint64_t ino = tfs_add(t, FUSE_ROOT_ID, "file", S_IFREG | 0644, "hello");
+	uint64_t other = tfs_add(t, FUSE_ROOT_ID, "other", S_IFREG | 0644, "other");
+	struct extfuse_dentry_key key = {.parent = FUSE_ROOT_ID, .name = "file"};
+	struct extfuse_dentry_key others = {.parent = FUSE_ROOT_ID, .name = "other"};
+	struct extfuse_dentry d = {.tag = EXTFUSE_TAG(&others), .ino = other, .generation = 1};
+	struct extfuse_inode i;
+	struct stat st;
+
+	tfs_attach(t, NULL);
+	publish(t, FUSE_ROOT_ID, "file", ino);
+	publish(t, FUSE_ROOT_ID, "other", other);
+	check(bpf_map_update_elem(t->dentry, &key, &d, BPF_ANY) == 0);
+	check(stat_requests(t, "file", &st) > 0);
+	check_equal(st.st_ino, ino);
+	publish(t, FUSE_ROOT_ID, "file", ino);
+	check_equal(stat_requests(t, "file", &st), 0);
+	check(bpf_map_lookup_elem(t->inode, &other, &i) == 0);
+	check(bpf_map_update_elem(t->inode, &ino, &i, BPF_ANY) == 0);
+	check(stat_requests(t, "file", &st) > 0);
+	check_equal(st.st_ino, ino);
+	tfs_stop(t);
+}
+
 static void another_generation_is_stale(void)
 {
 	struct tfs *t = tfs_start();
 	uint64_t ino = tfs_add(t, FUSE_ROOT_ID, "file", S_IFREG | 0644, "hello");
-	struct extfuse_dentry d = {.ino = ino, .generation = 2};
 	struct extfuse_dentry_key key = {.parent = FUSE_ROOT_ID, .name = "file"};
+	struct extfuse_dentry d = {.tag = EXTFUSE_TAG(&key), .ino = ino, .generation = 2};
 	struct stat st;
 
 	tfs_attach(t, NULL);
@@ -257,6 +284,7 @@ const struct test hit_tests[] = {
 	TEST(an_absent_name_is_answered_with_and_without_a_validity),
 	TEST(an_absent_name_can_be_made),
 	TEST(an_expired_entry_is_stale),
+	TEST(an_entry_of_somebody_else_is_stale),
 	TEST(another_generation_is_stale),
 	TEST(a_validity_of_attributes_saves_the_getattr),
 	TEST(permissions_are_checked_against_what_is_published),

@@ -175,14 +175,17 @@ void tfs_publish_name(struct tfs *t, uint64_t parent, const char *name, uint64_t
 	struct extfuse_dentry_long_key key;
 	int fd = name_key(t, parent, name, &key);
 
+	v.tag = fd == t->dentry ? EXTFUSE_TAG((struct extfuse_dentry_key *)&key) : EXTFUSE_TAG(&key);
 	check(bpf_map_update_elem(fd, &key, &v, BPF_ANY) == 0);
 }
 
 void tfs_publish_chunk(struct tfs *t, uint64_t ino, uint64_t chunk, const struct extfuse_chunk *value)
 {
 	struct extfuse_chunk_key key = {.ino = ino, .chunk = chunk};
+	struct extfuse_chunk tagged = *value;
 
-	check(bpf_map_update_elem(t->chunk, &key, value, BPF_ANY) == 0);
+	tagged.tag = EXTFUSE_TAG(&key);
+	check(bpf_map_update_elem(t->chunk, &key, &tagged, BPF_ANY) == 0);
 }
 
 void tfs_publish_statfs(struct tfs *t, const struct extfuse_statfs *value)

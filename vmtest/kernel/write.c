@@ -26,7 +26,10 @@ static const struct extfuse_written fresh = {.max_bytes = 64 << 20, .first_chunk
 
 static void put_written(struct fixture *f, const struct extfuse_written *value)
 {
-	check(bpf_map_update_elem(f->t->written, &f->ino, value, BPF_ANY) == 0);
+	struct extfuse_written own = *value;
+
+	own.ino = f->ino;
+	check(bpf_map_update_elem(f->t->written, &f->ino, &own, BPF_ANY) == 0);
 }
 
 static struct extfuse_written written(struct fixture *f)
