@@ -5,11 +5,12 @@
  * 1. Where this runs.  The module extfuse.ko stops a request of the mount that
  *    this object is attached to at the door of fs/fuse, before it is queued for
  *    the daemon, takes it apart and calls extfuse_request(); for read(2) on a
- *    regular file it calls extfuse_read() before the page cache is asked, for
- *    mmap(2) of one extfuse_mmap().  All run in the caller's context, under RCU, and cannot sleep.
+ *    regular file it calls extfuse_read() before the page cache is asked, for write(2)
+ *    extfuse_write(), for mmap(2) extfuse_mmap().  All run in the caller's context, under RCU, and cannot
+ * sleep.
  *
  * 2. What they answer.  A verdict: PASS (as if nothing of this were here), REPLY
- *    (the context holds the answer), BACKING (do this read on that cache file, at
+ *    (the context holds the answer), BACKING (do this I/O on that cache file, at
  *    that offset: small files share one).
  *    A program does no I/O; the module does it after the program returned.
  *
@@ -21,7 +22,9 @@
  * 4. What changes.  A mutating request drops what it touches on its way to the
  *    daemon.  A publisher that read the truth before such a drop must not put it
  *    back after: each drop moves a counter (map "epoch") first, and a publisher
- *    that finds it moved takes its entry out again.  See mutate.bpf.h.
+ *    that finds it moved takes its entry out again.  See mutate.bpf.h.  What the
+ *    kernel writes by itself, to files that were lent to it, is the truth until the
+ *    daemon takes it over.  See write.bpf.h.
  *
  * 5. Names.  Of the names that people use few are longer than 40 bytes, so those
  *    have a map of their own; the hit path for the others copies five words.
@@ -29,9 +32,9 @@
  * 6. Permissions.  The mounts served have default_permissions: the kernel checks
  *    the caller against the mode and owner that are answered here.
  *
- * 7. Numbers.  Each path counts one outcome (map "stats").  Only drops write a
- *    ring record, hits never do; a record lost loses nothing, since the maps are
- *    the truth and the ring an alarm clock.
+ * 7. Numbers.  Each path counts one outcome (map "stats").  Only drops, and the
+ *    first write to a file that was lent, write a ring record, other hits never do; a record lost loses
+ * nothing, since the maps are the truth and the ring an alarm clock.
  */
 #include "getattr.bpf.h"
 #include "lookup.bpf.h"

@@ -100,6 +100,7 @@ static void file_free(struct cache_file *f)
 	ranges_free(&f->dirty);
 	ranges_free(&f->uploading);
 	ranges_free(&f->hidden);
+	ranges_free(&f->lent);
 	pthread_rwlock_destroy(&f->lock);
 	free(f);
 }

@@ -31,9 +31,24 @@ mount_volume --bpf-cache
 curvefs warmup $mnt >/dev/null
 # The first stat of an absent name is the daemon's to answer; the answer is kept.
 measure absent $mnt/tree <$here/flat >/dev/null
+who_answered() { # OP...
+	local op
+	for op; do
+		echo "$op|$(grown "kernel.$op.hit" 2>/dev/null || echo -)|$(grown "daemon.$op")"
+	done
+}
 stats_of before
-time_all $mnt bpf
+time_reads $mnt bpf
 stats_of after
+answered=$(who_answered lookup getattr read open)
+asked=0
+for op in lookup getattr read; do
+	asked=$((asked + $(grown "daemon.$op")))
+done
+stats_of before
+time_writes $mnt bpf
+stats_of after
+answered+=$'\n'$(who_answered write)
 
 echo
 table ext4:ext4 off:'without BPF' always:'without BPF, nothing cached' bpf:'with BPF'
@@ -46,11 +61,7 @@ Who answered in the last column:
 NOTE
 {
 	echo "|in the kernel|by the daemon"
-	for op in lookup getattr read open; do
-		echo "$op|$(grown kernel.$op.hit 2>/dev/null || echo -)|$(grown daemon.$op)"
-	done
+	echo "$answered"
 } | column -t -s '|' -R 2,3
-for op in lookup getattr read; do
-	[ "$(grown daemon.$op)" = 0 ] || { echo "demo: the daemon was asked for $op" >&2; exit 1; }
-done
+[ $asked = 0 ] || { echo "demo: the daemon was asked for a lookup, attributes or bytes" >&2; exit 1; }
 umount_volume

@@ -64,14 +64,25 @@ prepare_names() {
 }
 
 # time_all DIR NAME: run every operation, results in $here/NAME.<operation>.
-operations=(stat path absent small random scan)
+operations=(stat path absent small random scan mmap write sync)
 time_all() {
+	time_reads "$@"
+	time_writes "$@"
+}
+
+time_writes() {
+	measure write "$1" <$here/data >"$here/$2.write"
+	measure sync "$1" <$here/data >"$here/$2.sync"
+}
+
+time_reads() {
 	measure stat "$1/tree" <$here/flat >"$here/$2.stat"
 	measure stat "$1" <$here/files >"$here/$2.path"
 	measure absent "$1/tree" <$here/flat >"$here/$2.absent"
 	measure small "$1" <$here/files >"$here/$2.small"
 	measure random "$1" <$here/data >"$here/$2.random"
 	measure scan "$1" <$here/data >"$here/$2.scan"
+	measure mmap "$1" <$here/data >"$here/$2.mmap"
 }
 
 title() {
@@ -82,6 +93,9 @@ title() {
 	small) echo "open+read+close, small file" ;;
 	random) echo "4 KiB random read" ;;
 	scan) echo "sequential read, per MiB" ;;
+	mmap) echo "mapped, a byte a page, per MiB" ;;
+	write) echo "write of 128 bytes" ;;
+	sync) echo "32 of those, then fsync" ;;
 	esac
 }
 
