@@ -51,7 +51,8 @@ struct fixture {
 	_Atomic uint64_t shipped;
 	_Atomic uint64_t first_private; /* objects from here on are in no copy; 0: none */
 	_Atomic unsigned deletes_wanted, deletes_refused;
-	_Atomic int may_write; /* what writers get */
+	_Atomic int may_write;                       /* what writers get */
+	void (*add_hooks)(struct data_hooks *hooks); /* NULL: those below are all */
 };
 
 static inline void on_will_write(void *arg, uint64_t ino)
@@ -121,20 +122,22 @@ static inline void on_all_committed(void *arg)
 
 static inline void fixture_open(struct fixture *f)
 {
-	const struct data_hooks hooks = {.will_write = on_will_write,
-	                                 .changed = on_changed,
-	                                 .forgotten = on_forgotten,
-	                                 .may_write = on_may_write,
-	                                 .may_delete = on_may_delete,
-	                                 .first_private = on_first_private,
-	                                 .want_delete = on_want_delete,
-	                                 .all_committed = on_all_committed,
-	                                 .arg = f};
+	struct data_hooks hooks = {.will_write = on_will_write,
+	                           .changed = on_changed,
+	                           .forgotten = on_forgotten,
+	                           .may_write = on_may_write,
+	                           .may_delete = on_may_delete,
+	                           .first_private = on_first_private,
+	                           .want_delete = on_want_delete,
+	                           .all_committed = on_all_committed,
+	                           .arg = f};
 	struct cache_options cache = {.volume_uuid = "00000000-1111-2222-3333-444444444444",
 	                              .max_bytes = f->kind == TINY ? 512 * KIB : 0};
 	struct store_options store = {.create = true};
 	char path[PATH_MAX], *why = NULL;
 
+	if (f->add_hooks)
+		f->add_hooks(&hooks);
 	snprintf(path, sizeof(path), "file://%s/store", f->top);
 	if (store_open(path, &store, &f->store, &why))
 		fail_msg("store_open: %s", why);
