@@ -26,7 +26,7 @@ base=(
 	clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck
 	libfuse3-dev fuse3 librocksdb-dev libcurl4-openssl-dev libssl-dev
 	libjansson-dev libexpat1-dev libisal-dev libelf-dev zlib1g-dev
-	libcmocka-dev libmicrohttpd-dev
+	libcmocka-dev libmicrohttpd-dev spin
 	qemu-system-x86 udev busybox-static kmod pahole iproute2
 	e2fsprogs attr acl util-linux procps psmisc git man-db mandoc
 )

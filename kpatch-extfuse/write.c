@@ -4,6 +4,8 @@
  * then runs in place of fuse_file_write_iter(), does under the inode's lock what that would do before it
  * sends anything, and writes the cache file instead.
  *
+ * daemon/kernel/lent.pml is a model of who may write when, `make model` checks it.
+ *
  * A write is done in pieces: each is of one verdict, in one SRCU section, from pages that are there.  What
  * cannot be done so is done by the original function, if nothing was written yet; else the write ends
  * short, and the caller's next one gets there.

@@ -15,7 +15,7 @@ unit-src     := $(wildcard tests/unit/*_test.c tests/unit/*/*_test.c tests/unit/
 unit-prog    := $(unit-src:%.c=$(B)/%)
 libharness   := $(B)/libharness.a
 
-.PHONY: units-build harness tsan coverage soak
+.PHONY: units-build harness tsan coverage soak model
 
 $(libharness): $(harness-src:%.c=$(B)/%.o)
 	$(call say,AR,$@)
@@ -96,6 +96,9 @@ coverage: ## lines that the units and whole-program cases execute; fails below C
 	$(Q)UNIT_TIMEOUT=600 $(MAKE) --no-print-directory SANITIZE=coverage units
 	$(Q)CASE_TIMEOUT=200 $(MAKE) --no-print-directory SANITIZE=coverage fs-test
 	$(Q)tests/coverage.py --min=$(COVERAGE_MIN) build-coverage daemon cache tools
+
+model: ## have spin check the protocols that are modelled, each interleaving (a minute)
+	$(Q)tests/model.sh daemon/kernel/lent.pml
 
 # The packages that the first lines of this build look for (pkg-config) may be installed only now,
 # so everything after the set-up runs in makes of its own.

@@ -6,6 +6,8 @@
  *   take back   the inode entry goes; no write begins any more; wait for one that is under way;
  *               read what was written; "written" goes, "dirty" is cleared for the next time
  *
+ * lent.pml is a model of this, with who writes, publishes and reads meanwhile: `make model`.
+ *
  * The kernel drops the inode entry by itself, too (a change of mode, a rename): then writes pass until it is
  * published again, and what was written so far stays where it is.
  */

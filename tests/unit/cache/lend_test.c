@@ -2,7 +2,8 @@
 /* Bytes that somebody else writes straight into the data file. */
 #include "tests/unit/cache/fixture.h"
 
-/** What the one it is lent to does: version @p version's bytes of [offset, offset + n), and not a word of it. */
+/** What the one it is lent to does: version @p version's bytes of [offset, offset + n), and not a word of it.
+ */
 static void scribble(struct cache_file *f, uint64_t version, uint64_t offset, size_t n)
 {
 	_cleanup_free_ char *data = malloc(n);
@@ -167,10 +168,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_was_written_is_as_if_by_a_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_index_lets_go_of_what_is_lent_and_of_nothing_else, setup,
-		                                teardown),
+	                                        teardown),
 		cmocka_unit_test_setup_teardown(nothing_written_and_all_is_as_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_commit_does_not_vouch_for_what_is_lent_still, setup,
-		                                teardown),
+	                                        teardown),
 		cmocka_unit_test_setup_teardown(what_is_lent_is_not_evicted, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_not_all_there_is_not_lent, setup, teardown),
 	};

@@ -204,7 +204,8 @@ static void random_operations_by_both(void **state)
 		} else if (what < 69) {
 			assert_int_equal(data_fallocate(file, true, true, offset, length), 0);
 			if (offset < m.size)
-				memset(m.bytes + offset, 0, length < m.size - offset ? length : m.size - offset);
+				memset(m.bytes + offset, 0,
+				       length < m.size - offset ? length : m.size - offset);
 		} else if (what < 85) {
 			assert_int_equal(data_fsync(file), 0);
 		} else if (what < 90) {
@@ -228,11 +229,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_is_written_there_is_committed_by_a_flush, setup,
-		                                teardown),
+	                                        teardown),
 		cmocka_unit_test_setup_teardown(nobody_sees_less_than_what_was_written_there, setup,
-		                                teardown),
+	                                        teardown),
 		cmocka_unit_test_setup_teardown(what_cannot_be_taken_over_is_taken_over_later, setup,
-		                                teardown),
+	                                        teardown),
 		cmocka_unit_test_setup_teardown(random_operations_by_both, setup, teardown),
 	};
 
