@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # One boot of the stock kernel runs everything that needs the module: the cases of
 # vmtest/cases/, then the whole-program cases with --bpf-cache=require.
-VMTEST_TIMEOUT ?= 1800
+VMTEST_TIMEOUT ?= 2700
 # Whole-program cases at a time; what needs to be alone is.
 VMTEST_JOBS    ?= 2
 # Those of vmtest/kernels to do it on, one after the other; or `all`.

@@ -33,5 +33,4 @@ assert os.stat("link").st_mode & 0o777 == 0o640
 print(files, "files")
 PY
 }
-assert_daemon_not_asked lookup getattr read -- walk
-assert_kernel_hits lookup getattr read -- walk
+assert_daemon_not_asked lookup getattr read -- assert_kernel_hits lookup getattr read -- walk
