@@ -32,11 +32,12 @@ void fs_reply_entry(fuse_req_t req, const struct volume *v, const struct meta_at
  * The kernel takes it that its own change of a name left a directory's link count and size as they were until
  * they are asked for; and a GETATTR that was answered before the change, and is taken note of after it, would
  * hold for another attr_valid. Attributes only: no page is waited for, so a request's thread may say it.
+ * With BPF they hold for a tick at most.
  */
 static void directory_changed(struct volume *v, uint64_t ino)
 {
 	publish_inode(v->publish, ino);
-	if (v->attr_valid > 0)
+	if (v->attr_valid > 0 && !v->kernel)
 		fuse_lowlevel_notify_inval_inode(v->session, ino, -1, 0);
 }
 
