@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define MAP_NAMES "dentry, dentry_long, inode, read_cache, written, dirty"
 #define PATHS_MAX 20000 /* inode numbers in one request; its line has a limit */
 
 static bool opt_json;
@@ -29,8 +30,7 @@ static unsigned opt_limit = 1000;
 
 static const struct arg args[] = {
 	{"json", 0, ARG_FLAG, &opt_json, NULL, "print JSON", 0, 0},
-	{"map", 'm', ARG_STRING, &opt_map, "NAME", "this map only: dentry, dentry_long, inode, read_cache", 0,
-         0},
+	{"map", 'm', ARG_STRING, &opt_map, "NAME", "this map only: " MAP_NAMES, 0, 0},
 	{"limit", 'n', ARG_UINT, &opt_limit, "N", "at most so many entries of each map (default 1000)", 1,
          100000000},
 	{0},
@@ -95,6 +95,7 @@ static json_t *inode_json(const void *key, const void *value)
 	json_object_set_new(j, "cached", json_boolean(i->flags & EXTFUSE_INODE_CACHED));
 	json_object_set_new(j, "no_xattr", json_boolean(i->flags & EXTFUSE_INODE_NO_XATTR));
 	json_object_set_new(j, "all_names", json_boolean(i->flags & EXTFUSE_INODE_ALL_NAMES));
+	json_object_set_new(j, "lent", json_boolean(i->flags & EXTFUSE_INODE_LENT));
 	return j;
 }
 
@@ -115,6 +116,64 @@ static json_t *chunk_json(const void *key, const void *value)
 	return j;
 }
 
+static json_t *written_json(const void *key, const void *value)
+{
+	const struct extfuse_written *w = value;
+	json_t *j = json_object();
+
+	set_number(j, "ino", *(const __u64 *)key);
+	set_number(j, "size", w->size);
+	set_number(j, "time_ns", w->time_ns);
+	set_number(j, "bytes", w->bytes);
+	set_number(j, "max_bytes", w->max_bytes);
+	set_number(j, "fresh_chunk", w->fresh_chunk);
+	if (w->first_chunk <= w->last_chunk) { /* else nothing was written */
+		set_number(j, "first_chunk", w->first_chunk);
+		set_number(j, "last_chunk", w->last_chunk);
+	}
+	set_number(j, "writing", w->writing);
+	return j;
+}
+
+/* The pages that are set, as ranges: "0-4,17". */
+static json_t *ranges_json(const struct extfuse_dirty *d)
+{
+	char text[6 * EXTFUSE_PAGES_PER_CHUNK]; /* at most "1023," for every other page */
+	size_t used = 0;
+	int first = -1;
+
+	text[0] = '\0';
+	for (int n = 0; n <= EXTFUSE_PAGES_PER_CHUNK; n++) {
+		bool set = n < EXTFUSE_PAGES_PER_CHUNK && d->pages[n / 64] >> n % 64 & 1;
+
+		if (set && first < 0)
+			first = n;
+		if (set || first < 0)
+			continue;
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%d", used ? "," : "", first);
+		if (n - 1 > first)
+			used += (size_t)snprintf(text + used, sizeof(text) - used, "-%d", n - 1);
+		first = -1;
+	}
+	return json_string(text);
+}
+
+static json_t *dirty_json(const void *key, const void *value)
+{
+	const struct extfuse_chunk_key *k = key;
+	const struct extfuse_dirty *d = value;
+	json_t *j = json_object();
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(d->pages); i++)
+		count += (uint64_t)__builtin_popcountll(d->pages[i]);
+	set_number(j, "ino", k->ino);
+	set_number(j, "chunk", k->chunk);
+	set_number(j, "pages", count);
+	json_object_set_new(j, "ranges", ranges_json(d));
+	return j;
+}
+
 static const struct map {
 	const char *name;
 	uint32_t key_size, value_size;
@@ -127,6 +186,9 @@ static const struct map {
          long_dentry_json, "parent"},
 	{EXTFUSE_MAP_INODE, sizeof(__u64), sizeof(struct extfuse_inode), inode_json, "ino"},
 	{EXTFUSE_MAP_CHUNK, sizeof(struct extfuse_chunk_key), sizeof(struct extfuse_chunk), chunk_json,
+         "ino"},
+	{EXTFUSE_MAP_WRITTEN, sizeof(__u64), sizeof(struct extfuse_written), written_json, "ino"},
+	{EXTFUSE_MAP_DIRTY, sizeof(struct extfuse_chunk_key), sizeof(struct extfuse_dirty), dirty_json,
          "ino"},
 };
 
@@ -179,7 +241,9 @@ static int check_info(unsigned minor, char **ret_why)
 	    info.dentry_size != sizeof(struct extfuse_dentry) ||
 	    info.inode_size != sizeof(struct extfuse_inode) ||
 	    info.chunk_key_size != sizeof(struct extfuse_chunk_key) ||
-	    info.chunk_size != sizeof(struct extfuse_chunk))
+	    info.chunk_size != sizeof(struct extfuse_chunk) ||
+	    info.written_size != sizeof(struct extfuse_written) ||
+	    info.dirty_size != sizeof(struct extfuse_dirty))
 		return why_r(-EPROTO, ret_why, "the maps' own description does not fit their version");
 	return 0;
 }
@@ -325,8 +389,9 @@ static void print_inodes(const json_t *entries)
 		snprintf(ino, sizeof(ino), "%" PRIu64, cmd_number(e, "ino"));
 		snprintf(size, sizeof(size), "%" PRIu64, cmd_number(e, "size"));
 		snprintf(backing, sizeof(backing), "%" PRIu64, cmd_number(e, "backing_id"));
-		snprintf(flags, sizeof(flags), "%s%s%s",
+		snprintf(flags, sizeof(flags), "%s%s%s%s",
 		         json_is_true(json_object_get(e, "cached")) ? "cached " : "",
+		         json_is_true(json_object_get(e, "lent")) ? "lent " : "",
 		         json_is_true(json_object_get(e, "all_names")) ? "all-names " : "",
 		         json_is_true(json_object_get(e, "no_xattr")) ? "no-xattr" : "");
 		table_add(t, (const char *[]){ino, cmd_string(e, "mode"), size,
@@ -357,6 +422,50 @@ static void print_chunks(const json_t *entries)
 	table_print(t, stdout);
 }
 
+static void print_written(const json_t *entries)
+{
+	struct table *t =
+		table_new((const char *[]){">inode", ">size", ">bytes", ">room", "chunks", "path", NULL});
+	json_t *e;
+	size_t i;
+
+	json_array_foreach((json_t *)entries, i, e)
+	{
+		static const char *const keys[] = {"ino", "size", "bytes", "max_bytes"};
+		char numbers[4][24], chunks[48] = "-";
+
+		for (size_t k = 0; k < ARRAY_SIZE(keys); k++)
+			snprintf(numbers[k], sizeof(numbers[k]), "%" PRIu64, cmd_number(e, keys[k]));
+		if (json_object_get(e, "first_chunk"))
+			snprintf(chunks, sizeof(chunks), "%" PRIu64 "-%" PRIu64, cmd_number(e, "first_chunk"),
+			         cmd_number(e, "last_chunk"));
+		table_add(t, (const char *[]){numbers[0], numbers[1], numbers[2], numbers[3], chunks,
+		                              *cmd_string(e, "path") ? cmd_string(e, "path") : "?"});
+	}
+	table_print(t, stdout);
+}
+
+static void print_dirty(const json_t *entries)
+{
+	struct table *t = table_new((const char *[]){">inode", ">chunk", ">pages", "which", "path", NULL});
+	json_t *e;
+	size_t i;
+
+	json_array_foreach((json_t *)entries, i, e)
+	{
+		static const char *const keys[] = {"ino", "chunk", "pages"};
+		char numbers[3][24], ranges[40];
+
+		for (size_t k = 0; k < ARRAY_SIZE(keys); k++)
+			snprintf(numbers[k], sizeof(numbers[k]), "%" PRIu64, cmd_number(e, keys[k]));
+		if (snprintf(ranges, sizeof(ranges), "%s", cmd_string(e, "ranges")) >= (int)sizeof(ranges))
+			memcpy(ranges + sizeof(ranges) - 4, "...", 4); /* --json has all */
+		table_add(t, (const char *[]){numbers[0], numbers[1], numbers[2], *ranges ? ranges : "-",
+		                              *cmd_string(e, "path") ? cmd_string(e, "path") : "?"});
+	}
+	table_print(t, stdout);
+}
+
 static void print(const json_t *result)
 {
 	json_t *map;
@@ -373,6 +482,10 @@ static void print(const json_t *result)
 			print_dentries(entries);
 		else if (strcmp(name, EXTFUSE_MAP_INODE) == 0)
 			print_inodes(entries);
+		else if (strcmp(name, EXTFUSE_MAP_WRITTEN) == 0)
+			print_written(entries);
+		else if (strcmp(name, EXTFUSE_MAP_DIRTY) == 0)
+			print_dirty(entries);
 		else
 			print_chunks(entries);
 		putchar('\n');
@@ -437,7 +550,7 @@ static int run(int count, char **operands)
 
 	(void)count;
 	if (opt_map && !map_is_known(opt_map)) {
-		cmd_error("no map '%s'; there are dentry, dentry_long, inode, read_cache", opt_map);
+		cmd_error("no map '%s'; there are " MAP_NAMES, opt_map);
 		return EXIT_USAGE;
 	}
 	r = ctl_find_mount(operands[0], &minor, &ino, &why);

@@ -54,13 +54,19 @@ int main(int argc, char **argv)
 		.dentry_size = sizeof(struct extfuse_dentry),
 		.inode_size = sizeof(struct extfuse_inode),
 		.chunk_key_size = sizeof(struct extfuse_chunk_key),
-		.chunk_size = sizeof(struct extfuse_chunk) + !strcmp(wrong, "layout"),
+		.chunk_size = sizeof(struct extfuse_chunk),
+		.written_size = sizeof(struct extfuse_written),
+		.dirty_size = sizeof(struct extfuse_dirty) + !strcmp(wrong, "layout"),
 	};
 	struct extfuse_dentry_key key = {.parent = 1, .name = "file"};
 	struct extfuse_dentry_long_key long_key = {.parent = 1};
 	struct extfuse_dentry dentry = {.ino = 2, .generation = 1}, absent = {.ino = 0};
 	struct extfuse_chunk_key chunk_key = {.ino = 2, .chunk = 3};
 	struct extfuse_chunk chunk = {.backing_id = 7, .offset = 3 << 22, .valid = 5, .version = 9};
+	struct extfuse_written written = {
+		.ino = 2, .size = 6, .bytes = 40, .max_bytes = 1 << 24, .fresh_chunk = 1, .last_chunk = 3};
+	struct extfuse_dirty dirty = {.pages = {0x8000000000000007, 1, [15] = 1ull << 63}};
+	__u64 lent = 2;
 	unsigned zero = 0;
 	int fd;
 
@@ -88,11 +94,19 @@ int main(int argc, char **argv)
 		                          .mode = ino == 1 ? S_IFDIR | 0755 : S_IFREG | 0644},
 		                 .backing_id = ino == 2 ? 7 : 0,
 		                 .flags = ino == 1 ? EXTFUSE_INODE_ALL_NAMES | EXTFUSE_INODE_NO_XATTR
-		                                   : (ino == 2 ? EXTFUSE_INODE_CACHED : 0)}};
+		                                   : (ino == 2 ? EXTFUSE_INODE_CACHED | EXTFUSE_INODE_LENT
+		                                               : 0)}};
 
 		put(fd, &ino, &value);
 	}
 	put(pinned(BPF_MAP_TYPE_HASH, EXTFUSE_MAP_CHUNK, sizeof(chunk_key), sizeof(chunk), INODES),
 	    &chunk_key, &chunk);
+	fd = pinned(BPF_MAP_TYPE_HASH, EXTFUSE_MAP_WRITTEN, sizeof(lent), sizeof(written), INODES);
+	put(fd, &lent, &written);
+	lent = 3; /* nothing was written to it */
+	written = (struct extfuse_written){.ino = 3, .size = 6, .max_bytes = 7, .first_chunk = UINT64_MAX};
+	put(fd, &lent, &written);
+	put(pinned(BPF_MAP_TYPE_HASH, EXTFUSE_MAP_DIRTY, sizeof(chunk_key), sizeof(dirty), INODES),
+	    &chunk_key, &dirty);
 	return 0;
 }

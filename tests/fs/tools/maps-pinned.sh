@@ -29,9 +29,13 @@ grep -Eq '^ +1 +2 +/file$' said
 grep -Eq '^ +1 +absent +/absent$' said
 grep -Eq '^ +999 +absent +\?/absent$' said
 grep -Eq '^ +1 +040755 +6 +- +all-names no-xattr +/$' said
-grep -Eq '^ +2 +100644 +6 +7 +cached +/file$' said
+grep -Eq '^ +2 +100644 +6 +7 +cached lent +/file$' said
 grep -Eq '^ +3 +100644 +6 +- +\?$' said
 grep -Eq '^ +2 +3 +7 +12582912 +0x0000000000000005 +9 +/file$' said
+grep -Eq '^ +2 +6 +40 +16777216 +0-3 +/file$' said
+grep -Eq '^ +3 +6 +0 +7 +- +\?$' said
+grep -Eq '^ +2 +3 +6 +0-2,63-64,1023 +/file$' said
+assert_eq "$(json dumped dirty.entries.0.ranges)" 0-2,63-64,1023
 curvefs maps "$MNT" -n 2 >said
 grep -q '^inode: 2 (there are more, see --limit) of at most 8 entries' said
 assert_eq "$(curvefs maps "$MNT" --map inode --json | json - inode.truncated)" false
