@@ -27,6 +27,20 @@ static int add_fuse_opt(struct options *o, const char *name)
 
 static int set_mount_options(struct options *o, const char *list, char **ret_why);
 
+static int parse_ring_pages(struct options *o, const struct option_spec *spec, const char *value,
+                            char **ret_why)
+{
+	unsigned pages;
+	int r = option_parse_unsigned(spec, value, "1", "1K", &pages, ret_why);
+
+	if (r < 0)
+		return r;
+	if (pages & (pages - 1))
+		return refuse(ret_why, "--%s: %u is not a power of two", spec->name, pages);
+	o->bpf_ring_pages = pages;
+	return 0;
+}
+
 static int set_option(struct options *o, const struct option_spec *spec, const char *given, char **ret_why)
 {
 	const char *value = given ? given : ""; /* only where it is optional may it not be given */
@@ -49,6 +63,8 @@ static int set_option(struct options *o, const struct option_spec *spec, const c
 		if (!r)
 			o->bpf_max_entries = entries;
 		return r;
+	case KEY_BPF_RING_PAGES:
+		return parse_ring_pages(o, spec, value, ret_why);
 	case KEY_CACHE_DIR:
 		return option_parse_path(spec, value, &o->cache_dir, ret_why);
 	case KEY_CACHE_SIZE:
@@ -64,6 +80,8 @@ static int set_option(struct options *o, const struct option_spec *spec, const c
 		return 0;
 	case KEY_UPLOAD_DELAY:
 		return option_parse_unsigned(spec, value, "0", "86400", &o->upload_delay_s, ret_why);
+	case KEY_DIRTY_EXPIRE:
+		return option_parse_unsigned(spec, value, "1", "86400", &o->dirty_expire_s, ret_why);
 	case KEY_BREAK_LEASE:
 		o->break_lease = true;
 		return 0;
@@ -292,9 +310,11 @@ int options_parse(int argc, char *const argv[], struct options *ret, char **ret_
 	struct options o = {
 		.bpf_cache = BPF_CACHE_AUTO,
 		.bpf_max_entries = 1u << 20,
+		.bpf_ring_pages = 16,
 		.cache_size = 100ull << 30,
 		.free_space_ratio = 0.1,
 		.meta_backup_s = 60,
+		.dirty_expire_s = 30,
 		.attr_cache = NAN,
 		.entry_cache = NAN,
 		.negative_entry_cache = NAN,

@@ -24,6 +24,7 @@ struct options {
 
 	enum bpf_cache bpf_cache;
 	uint32_t bpf_max_entries; /* per map; default 1 << 20 */
+	uint32_t bpf_ring_pages;  /* per CPU, a power of two; default 16 */
 
 	char *cache_dir;         /* default /var/cache/curvefs/<uuid> */
 	uint64_t cache_size;     /* bytes; default 100 GiB */
@@ -32,6 +33,7 @@ struct options {
 	unsigned meta_backup_s;  /* between copies of the metadata to the store; 0: none; default 60 */
 	bool writeback;          /* close and fsync return when the local disk has it */
 	unsigned upload_delay_s; /* with writeback; default 0 */
+	unsigned dirty_expire_s; /* what is written is uploaded then, closed or not; default 30 */
 	bool break_lease;        /* take it from whoever has the volume mounted */
 
 	/* Seconds, fractions allowed; NAN: not given, then 1 without BPF and 0 with it. */

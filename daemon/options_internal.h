@@ -17,6 +17,8 @@
 enum option_key {
 	KEY_BPF_CACHE = 256, /* above every character */
 	KEY_BPF_MAX_ENTRIES,
+	KEY_BPF_RING_PAGES,
+	KEY_DIRTY_EXPIRE,
 	KEY_CACHE_DIR,
 	KEY_CACHE_SIZE,
 	KEY_FREE_SPACE_RATIO,

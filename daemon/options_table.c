@@ -18,6 +18,9 @@ const struct option_spec option_specs[] = {
          "(what --bpf-cache alone means), off"},
 	{"bpf-max-entries", KEY_BPF_MAX_ENTRIES, required_argument, "N",
          "entries of each BPF map (default 1M)"},
+	{"bpf-ring-pages", KEY_BPF_RING_PAGES, required_argument, "N",
+         "pages of each CPU's ring of kernel events, a power of two\n"
+         "(default 16)"},
 	{"cache-dir", KEY_CACHE_DIR, required_argument, "DIR",
          "local data cache (default /var/cache/curvefs/UUID)"},
 	{"cache-size", KEY_CACHE_SIZE, required_argument, "SIZE", "limit of the data cache (default 100G)"},
@@ -34,6 +37,9 @@ const struct option_spec option_specs[] = {
 	{"upload-delay", KEY_UPLOAD_DELAY, required_argument, "SECONDS",
          "with --writeback: what is removed sooner is never uploaded\n"
          "(default 0)"},
+	{"dirty-expire", KEY_DIRTY_EXPIRE, required_argument, "SECONDS",
+         "what is written is uploaded after so long without close or\n"
+         "fsync (default 30)"},
 	{"break-lease", KEY_BREAK_LEASE, no_argument, NULL,
          "mount though another machine has the volume mounted,\n"
          "which must be gone for good"},

@@ -358,6 +358,7 @@ static int volume_open_data(struct volume *v)
 		.uploads = o->max_uploads,
 		.downloads = o->max_downloads,
 		.read_ahead = o->read_ahead,
+		.expire_s = o->dirty_expire_s,
 		.read_only = o->read_only,
 	};
 	const struct data_hooks hooks = {
@@ -472,7 +473,11 @@ static uint64_t to_ns(double seconds)
 
 static int volume_open_kernel(struct volume *v, int fuse_fd, const char *pin_dir, char **ret_why)
 {
-	struct kernel_options options = {.pin_dir = pin_dir, .max_entries = v->options->bpf_max_entries};
+	struct kernel_options options = {
+		.pin_dir = pin_dir,
+		.max_entries = v->options->bpf_max_entries,
+		.ring_pages = v->options->bpf_ring_pages,
+	};
 	int r;
 
 	r = kernel_probe(ret_why);

@@ -33,6 +33,8 @@ int data_open(struct meta *meta, struct store *store, struct cache *cache, const
 		d->options.read_ahead = 8u << 20;
 	if (!d->options.memory_bytes)
 		d->options.memory_bytes = 64u << 20;
+	if (!d->options.expire_s)
+		d->options.expire_s = 30;
 	if (!d->options.uploads)
 		d->options.uploads = 8;
 	if (!d->options.downloads)

@@ -41,6 +41,7 @@ struct data_options {
 	unsigned uploads;      /* concurrent; 0: 8 */
 	unsigned downloads;    /* concurrent; 0: 16 */
 	uint64_t read_ahead;   /* bytes; 0: none */
+	unsigned expire_s;     /* so long may bytes be staged only; 0: 30 */
 	bool read_only;        /* deletes no garbage */
 };
 

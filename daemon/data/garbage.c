@@ -15,8 +15,9 @@
 
 #define BATCH 256
 #define HELD_MAX 65536 /* 1 MiB; as much is deleted from one shipping of the metadata to the next */
-#define TICK_NS (5 * 1000000000ll)  /* looks around that often, garbage or not */
-#define OLD_NS (30 * 1000000000ll)  /* so long may bytes be staged only */
+#define TICK_NS                                                                                              \
+	(5 * 1000000000ll)          /* looks around that often, garbage or not, or more often, to be in time \
+	                             */
 #define PAUSE_NS 200000000ll        /* between rounds, so that many small commits share one */
 #define CLOSE_NS (5 * 1000000000ll) /* so long may garbage hold up data_close() */
 
@@ -167,7 +168,7 @@ static void flush_old(struct data *d)
 	_cleanup_free_ struct data_file **files = NULL;
 	size_t count = 0;
 
-	file_list_changed(d, monotonic_ns() - OLD_NS, &files, &count);
+	file_list_changed(d, monotonic_ns() - expire_ns(d), &files, &count);
 	for (size_t i = 0; i < count; i++) {
 		data_fsync(files[i]); /* whoever writes it goes on */
 		file_put(files[i], true);
@@ -187,17 +188,18 @@ static void janitor_sleep(struct data *d, int64_t wake, bool kicks)
 static void *janitor_main(void *arg)
 {
 	struct data *d = arg;
+	const int64_t tick = expire_ns(d) < TICK_NS ? expire_ns(d) : TICK_NS;
 	int64_t looked = monotonic_ns();
 
 	pthread_mutex_lock(&d->janitor_lock);
 	for (;;) {
-		janitor_sleep(d, looked + TICK_NS, true);
+		janitor_sleep(d, looked + tick, true);
 		janitor_sleep(d, monotonic_ns() + PAUSE_NS, false);
 		if (d->janitor_ends)
 			break;
 		d->janitor_kicked = false;
 		pthread_mutex_unlock(&d->janitor_lock);
-		if (monotonic_ns() >= looked + TICK_NS) {
+		if (monotonic_ns() >= looked + tick) {
 			looked = monotonic_ns();
 			if (!d->options.read_only)
 				flush_old(d);

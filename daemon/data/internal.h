@@ -193,6 +193,12 @@ struct cache_file *file_cache_again(struct data_file *f);
 int file_begin_change(struct data_file *f, bool end);
 void file_end_change(struct data_file *f);
 
+/** So long may bytes be staged only. */
+static inline int64_t expire_ns(const struct data *d)
+{
+	return d->options.expire_s * 1000000000ll;
+}
+
 /**
  * Files that are changed since @p before (monotonic ns) or longer, or not durable; with a reference each
  * (file_put()). Free *ret.

@@ -20,8 +20,11 @@
  */
 #define LEND_ROOM (16u << 20)
 
-/* The kernel says when it begins to write; should that be lost, the file is looked at after so long. */
-#define UNHEARD_NS (60 * 1000000000ll)
+/*
+ * The kernel says when it begins to write; should that be lost, it counts as having begun so many times later
+ * than what is heard of may wait.
+ */
+#define UNHEARD_TIMES 2
 
 /* What was taken back. */
 struct written {
@@ -115,7 +118,7 @@ static bool set_lent(struct data_file *f, uint64_t *ret_size)
 	if (f->changers || f->lent)
 		return false;
 	f->lent = true;
-	f->lent_since = monotonic_ns() + UNHEARD_NS;
+	f->lent_since = monotonic_ns() + UNHEARD_TIMES * expire_ns(f->d);
 	*ret_size = f->size;
 	return true;
 }

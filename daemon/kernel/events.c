@@ -10,8 +10,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define RING_PAGES 16      /* per CPU */
-#define RING_WAKE_EVERY 32 /* records; fewer are taken at the next tick */
+#define RING_WAKE_EVERY 32 /* records, a page of them; fewer are taken at the next tick */
 #define RING_TICK_MS 500
 
 static void take_record(void *arg, int cpu, void *data, uint32_t size)
@@ -78,11 +77,11 @@ static void *consume(void *arg)
 	return NULL;
 }
 
-int kernel_events_start(struct kernel *k)
+int kernel_events_start(struct kernel *k, uint32_t ring_pages)
 {
 	struct perf_buffer_opts opts = {.sz = sizeof(opts), .sample_period = RING_WAKE_EVERY};
 
-	k->ring = perf_buffer__new(k->map_fd[MAP_EVENTS], RING_PAGES, take_record, count_lost, k, &opts);
+	k->ring = perf_buffer__new(k->map_fd[MAP_EVENTS], ring_pages, take_record, count_lost, k, &opts);
 	if (!k->ring)
 		return -errno;
 	k->ring_stop_fd = eventfd(0, EFD_CLOEXEC);

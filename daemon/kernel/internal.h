@@ -63,7 +63,7 @@ struct kernel {
 };
 
 /** Start the thread that reads the ring. The maps are loaded. */
-int kernel_events_start(struct kernel *k);
+int kernel_events_start(struct kernel *k, uint32_t ring_pages);
 void kernel_events_stop(struct kernel *k);
 
 int kernel_maps_init(struct kernel *k);

@@ -21,6 +21,7 @@ struct kernel;
 struct kernel_options {
 	const char *pin_dir;  /* below bpffs; made, and removed by kernel_close(); NULL: do not pin */
 	uint32_t max_entries; /* of each of the inode, dentry and read-cache maps */
+	uint32_t ring_pages;  /* of each CPU's ring, a power of two */
 	struct extfuse_config config;
 };
 

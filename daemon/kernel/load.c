@@ -279,7 +279,7 @@ int kernel_open(const struct kernel_options *options, int fuse_fd, struct kernel
 	for (int i = 0; i < MAPS; i++)
 		k->map_fd[i] = bpf_map__fd(k->maps[i]);
 	if ((r = kernel_maps_init(k)) < 0 || (r = map_shared(k)) < 0 || (r = write_info(k)) < 0 ||
-	    (r = kernel_events_start(k)) < 0) {
+	    (r = kernel_events_start(k, options->ring_pages)) < 0) {
 		r = say(ret_why, r, "cannot set the BPF maps up: %s", strerror(-r));
 		goto fail;
 	}

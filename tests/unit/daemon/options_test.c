@@ -98,6 +98,8 @@ static void defaults_are_those_of_the_manual(void **state)
 	assert_false(o.foreground || o.debug || o.read_only || o.allow_other || o.acl || o.clone_fd);
 	assert_int_equal(o.bpf_cache, BPF_CACHE_AUTO);
 	assert_int_equal(o.bpf_max_entries, 1 << 20);
+	assert_int_equal(o.bpf_ring_pages, 16);
+	assert_int_equal(o.dirty_expire_s, 30);
 	assert_null(o.cache_dir);
 	assert_null(o.meta_dir);
 	assert_null(o.fuse_opts);
@@ -117,16 +119,19 @@ static void defaults_are_those_of_the_manual(void **state)
 
 static void every_long_option_sets_its_value(void **state)
 {
-	struct options o = ACCEPT(
-		"--bpf-cache=off", "--bpf-max-entries=4K", "--cache-dir", "/c", "--cache-size=1.5G",
-		"--free-space-ratio=0.25", "--meta-dir=/m", "--attr-cache=2", "--entry-cache=0.5",
-		"--negative-entry-cache=0", "--endpoint-url=http://h:1", "--region=r", "--get-timeout=7",
-		"--retries=3", "--max-uploads=2", "--max-downloads=4", "--buffer-size=32M", "--read-ahead=0",
-		"--clone-fd", "--max-idle-threads=9", "--log-level=debug", "-f");
+	struct options o =
+		ACCEPT("--bpf-cache=off", "--bpf-max-entries=4K", "--cache-dir", "/c", "--cache-size=1.5G",
+	               "--free-space-ratio=0.25", "--meta-dir=/m", "--attr-cache=2", "--entry-cache=0.5",
+	               "--negative-entry-cache=0", "--endpoint-url=http://h:1", "--region=r",
+	               "--get-timeout=7", "--retries=3", "--max-uploads=2", "--max-downloads=4",
+	               "--buffer-size=32M", "--read-ahead=0", "--clone-fd", "--max-idle-threads=9",
+	               "--log-level=debug", "--bpf-ring-pages=4", "--dirty-expire=3", "-f");
 
 	(void)state;
 	assert_int_equal(o.bpf_cache, BPF_CACHE_OFF);
 	assert_int_equal(o.bpf_max_entries, 4096);
+	assert_int_equal(o.bpf_ring_pages, 4);
+	assert_int_equal(o.dirty_expire_s, 3);
 	assert_string_equal(o.cache_dir, "/c");
 	assert_true(o.cache_size == 3ull << 29);
 	assert_true(o.free_space_ratio == 0.25);
@@ -220,6 +225,8 @@ static void wrong_values_are_named(void **state)
 	REFUSE("--free-space-ratio: \"-0.1\" is not a number", "--free-space-ratio=-0.1");
 	REFUSE("--attr-cache: \"nan\" is not a number", "--attr-cache=nan");
 	REFUSE("--attr-cache: \"1.2.3\" is not a number", "--attr-cache=1.2.3");
+	REFUSE("--bpf-ring-pages: 3 is not a power of two", "--bpf-ring-pages=3");
+	REFUSE("--bpf-ring-pages: 0 is not between 1 and 1K", "--bpf-ring-pages=0");
 	REFUSE("--retries: 0 is not between 1 and 100", "--retries=0");
 	REFUSE("--max-idle-threads: 2000 is not between", "--max-idle-threads=2000");
 	REFUSE("--log-level: \"loud\" is not one of", "--log-level=loud");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files that are lent: who has them writes the cache file and notes the pages, as the kernel does. */
+#include "common/clock.h"
 #include "tests/unit/daemon/data/fixture.h"
 
 #define PAGE 4096u
@@ -72,15 +73,26 @@ static void add_hooks(struct data_hooks *hooks)
 	hooks->take_back = take_back;
 }
 
-static int setup(void **state)
+static int setup_with(void **state, unsigned expire_s)
 {
 	struct fixture *f = fixture_new(ROOMY);
 
 	b = (struct borrower){.lends = true};
 	f->add_hooks = add_hooks;
+	f->options.expire_s = expire_s;
 	fixture_open(f);
 	*state = f;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_with(state, 0);
+}
+
+static int setup_hasty(void **state)
+{
+	return setup_with(state, 1);
 }
 
 /* A write(2): there if it can be, else by the daemon, which lends. */
@@ -182,6 +194,32 @@ static void what_cannot_be_taken_over_is_taken_over_later(void **state)
 	model_finish(&m, f, file);
 }
 
+static bool comes_to_be_uploaded(struct fixture *f, int64_t seconds)
+{
+	for (int64_t end = monotonic_ns() + seconds * 1000000000ll; monotonic_ns() < end; usleep(20000))
+		if (objects_in_store(f))
+			return true;
+	return false;
+}
+
+/* Nobody closes it or asks for it; and if what was said of it was lost, it only takes longer. */
+static void what_is_written_there_is_uploaded_in_time_heard_of_or_not(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t ino = make_file(f, "file");
+	struct data_file *file = get(f, ino);
+	int64_t start = monotonic_ns();
+	struct model m;
+
+	model_init(&m, ino, 5);
+	data_lend(file, 0, 0);
+	write_there(&m, file, 0, 5000);
+	data_lend(file, 0, 0); /* does nothing, but what was done above was before what another thread does */
+	assert_true(comes_to_be_uploaded(f, 60));
+	assert_true(monotonic_ns() - start >= 3000000000ll); /* so it was not heard of */
+	model_finish(&m, f, file);
+}
+
 static void random_operations_by_both(void **state)
 {
 	struct fixture *f = *state;
@@ -234,6 +272,8 @@ int main(void)
 	                                        teardown),
 		cmocka_unit_test_setup_teardown(what_cannot_be_taken_over_is_taken_over_later, setup,
 	                                        teardown),
+		cmocka_unit_test_setup_teardown(what_is_written_there_is_uploaded_in_time_heard_of_or_not,
+	                                        setup_hasty, teardown),
 		cmocka_unit_test_setup_teardown(random_operations_by_both, setup, teardown),
 	};
 
