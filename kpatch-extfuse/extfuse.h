@@ -81,7 +81,7 @@ struct extfuse_dev *extfuse_dev_new(void); /* or ERR_PTR; one reference */
 void extfuse_dev_put(struct extfuse_dev *dev);
 
 /* A file registered under a new id, or a negative errno: EBADF no such descriptor or not open for reading,
- * EINVAL not a regular file, or one on FUSE. */
+ * EINVAL not a regular file, or one on FUSE, of huge pages, or without a way to write it here. */
 int extfuse_backing_add(struct extfuse_dev *dev, int fd, u64 *ret_id);
 int extfuse_backing_del(struct extfuse_dev *dev, u64 id); /* or ENOENT; does not wait for readers */
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmtest/kernel/case.h"
+#include "vmtest/kernel/storm.h"
 
 #include <signal.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static const struct {
@@ -12,6 +14,7 @@ static const struct {
 	{"hit", hit_tests},       {"read", read_tests},   {"invalidate", invalidate_tests},
 	{"attach", attach_tests}, {"race", race_tests},   {"revalidate", revalidate_tests},
 	{"open", open_tests},     {"write", write_tests}, {"mmap", mmap_tests},
+	{"fuzz", fuzz_tests},
 };
 
 static void too_long(int sig)
@@ -24,10 +27,12 @@ static void too_long(int sig)
 
 static int run(const struct test *test)
 {
+	struct timespec from, to;
 	int status;
 	pid_t pid;
 
 	fflush(NULL);
+	clock_gettime(CLOCK_MONOTONIC, &from);
 	pid = fork();
 	check(pid >= 0);
 	if (!pid) {
@@ -37,10 +42,12 @@ static int run(const struct test *test)
 		_exit(0);
 	}
 	check(waitpid(pid, &status, 0) == pid);
+	clock_gettime(CLOCK_MONOTONIC, &to);
 	if (WIFSIGNALED(status))
 		printf("FAIL %s: signal %d\n", test->name, WTERMSIG(status));
 	else
-		printf("%s %s\n", status ? "FAIL" : "ok  ", test->name);
+		printf("%s %s (%ld s)\n", status ? "FAIL" : "ok  ", test->name,
+		       (long)(to.tv_sec - from.tv_sec));
 	return status != 0;
 }
 
@@ -52,6 +59,8 @@ int main(int argc, char **argv)
 		return measure(argc, argv);
 	if (argc > 1 && !strcmp(argv[1], "load"))
 		return load_mount(argc, argv);
+	if (argc > 1 && !strcmp(argv[1], "scribble"))
+		return scribble_pins(argc, argv);
 	for (size_t g = 0; g < sizeof(groups) / sizeof(*groups); g++) {
 		if (argc > 1 && strcmp(argv[1], groups[g].name))
 			continue;
@@ -63,6 +72,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (!ran)
-		fprintf(stderr, "usage: kernel-case [GROUP [TEST]] | measure DIR | load SECONDS\n");
+		fprintf(stderr, "usage: kernel-case [GROUP [TEST]] | measure DIR | load SECONDS | "
+		                "scribble DIR SECONDS\n");
 	return failed || !ran;
 }

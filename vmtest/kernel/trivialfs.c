@@ -128,6 +128,9 @@ static void tfs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *f
 	fuse_reply_attr(req, &st, 0);
 }
 
+/* Of a file; what is more is EFBIG. */
+#define SIZE_LIMIT (64ll << 20)
+
 static void resize(struct tfs_node *n, size_t size)
 {
 	n->data = realloc(n->data, size + 1);
@@ -145,6 +148,8 @@ static void tfs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int t
 
 	if (!n)
 		return done(t, req, ESTALE);
+	if (to_set & FUSE_SET_ATTR_SIZE && (attr->st_size < 0 || attr->st_size > SIZE_LIMIT))
+		return done(t, req, EFBIG);
 	if (to_set & FUSE_SET_ATTR_MODE)
 		n->st.st_mode = attr->st_mode;
 	if (to_set & FUSE_SET_ATTR_SIZE)
@@ -264,7 +269,7 @@ static void tfs_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, str
 
 	if (!n)
 		return done(t, req, ESTALE);
-	if (off >= n->st.st_size)
+	if (off < 0 || off >= n->st.st_size)
 		size = 0;
 	else if (off + (off_t)size > n->st.st_size)
 		size = (size_t)(n->st.st_size - off);
@@ -286,6 +291,8 @@ static void tfs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t si
 
 	if (!n)
 		return done(t, req, ESTALE);
+	if (off < 0 || off > SIZE_LIMIT - (off_t)size)
+		return done(t, req, EFBIG);
 	if ((size_t)off + size > (size_t)n->st.st_size)
 		resize(n, (size_t)off + size);
 	memcpy(n->data + off, buf, size);
