@@ -1,38 +1,81 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# `make bench`: the table of the demo with one column more (long kernel time-outs and no BPF: what
-# other file systems offer for speed, at the price of old answers), kept as JSON in build/bench.json.
+# bench.sh time|instructions: `make bench`, in the VM: the demo's operations and more, on ext4, on this file
+# system as it is and without BPF, and on libfuse's passthrough_ll, an example that serves the files on ext4
+# by way of a daemon.  Lines of JSON go to build/bench/time.rows or build/bench/instructions.rows, from which
+# bench.py makes the table.
+#
+# With "instructions" the VM is one of vmtest/run.sh --icount: a nanosecond there is an instruction, however
+# busy the machine is, but means nothing while a disk is waited for; so what waits is left out.
 cd "$(dirname "$0")/../.." || exit 1
+clock=${1:?usage: bench.sh time|instructions}
+case $clock in
+time) : "${mapped_mib:=1024}" ;;
+instructions) : "${large_mib:=16}" "${round_ms:=20}" ;;
+*) echo "bench.sh: the clock is 'time' or 'instructions', not '$clock'" >&2; exit 2 ;;
+esac
 . tests/bench/lib.sh
+operations=(stat path cold absent small random direct scan mmap write sync find git untar)
+[ "$clock" = time ] || operations=(stat path absent small random scan mmap write)
+rows=build/bench/$clock.rows
+mkdir -p build/bench
+say() { # FORMAT ARGUMENT...: no argument has anything that JSON would have to quote
+	# shellcheck disable=SC2059
+	printf "$@" >>$here/rows
+}
 
-insmod $here/extfuse.ko
-mkdir -p "$plain" && fill "$plain"
-prepare_names
-curvefs format "file://$volume" --name bench --meta-dir "$meta" >/dev/null
-mount_volume --bpf-cache
-fill $mnt
-umount_volume
-
-variant() { # NAME OPTION...
-	local name=$1
-	shift
+variant() { # NAME TITLE DIR: measure there
+	local op began low middle high
+	say '{"column":"%s","title":"%s"}\n' "$1" "$2"
+	for op in "${operations[@]}"; do
+		began=$SECONDS
+		time_one "$op" "$3" "$1"
+		read -r middle low high <"$here/$1.$op"
+		say '{"where":"%s","operation":"%s","title":"%s","ns":%s,"lowest":%s,"highest":%s}\n' \
+			"$1" "$op" "$(title "$op")" "$middle" "$low" "$high"
+		[ $((SECONDS - began)) -lt 30 ] || echo "  $(title "$op"): $((SECONDS - began)) s"
+	done
+	echo "$2: measured in $((SECONDS - started)) s"
+	started=$SECONDS
+	cp $here/rows "$rows" # a run that is ended has left what it had
+}
+mounted() { # NAME TITLE OPTION...
+	local name=$1 title=$2
+	shift 2
 	mount_volume "$@"
 	curvefs warmup $mnt >/dev/null
-	measure absent $mnt/tree <$here/flat >/dev/null
-	time_all $mnt "$name"
+	variant "$name" "$title" $mnt
 	umount_volume
 }
-time_all "$plain" ext4
-variant bpf --bpf-cache
-variant hour --bpf-cache=off --attr-cache=3600 --entry-cache=3600 --negative-entry-cache=3600
-variant second --bpf-cache=off
-variant always --bpf-cache=off --attr-cache=0 --entry-cache=0 --negative-entry-cache=0
 
-table ext4:ext4 bpf:'with BPF' hour:'no BPF, 1 h' second:'no BPF, 1 s' always:'no BPF, 0 s'
-for name in ext4 bpf hour second always; do
-	for op in "${operations[@]}"; do
-		read -r middle low high <"$here/$name.$op"
-		printf '{"where":"%s","operation":"%s","ns":%s,"lowest":%s,"highest":%s}\n' "$name" "$op" "$middle" "$low" "$high"
-	done
-done | python3 -c 'import json, sys; json.dump([json.loads(l) for l in sys.stdin], sys.stdout, indent=1)' >build/bench.json
-echo "kept in build/bench.json"
+started=$SECONDS
+insmod $here/extfuse.ko
+prepare_plain
+(
+	cd "$plain/tree"
+	git init -q --template=
+	git add .
+	git -c user.name=bench -c user.email=bench@localhost commit -qm tree
+	git repack -adq
+)
+# Not all of it: each file that is closed is on the disk.
+tar -cf $here/few.tar -C "$plain/tree" netfilter
+prepare_volume
+echo "prepared in $((SECONDS - started)) s"
+started=$SECONDS
+
+say '{"clock":"%s","kernel":"%s","cpus":%s,"tree":"%s","files":%s,"large_mib":%s}\n' \
+	"$clock" "$(uname -r)" "$(nproc)" $tree "$(wc -l <$here/files)" "$large_mib"
+variant ext4 ext4 "$plain"
+mounted bpf "with BPF" --bpf-cache
+mounted hour "no BPF, hour-long" --bpf-cache=off --attr-cache=3600 --entry-cache=3600 --negative-entry-cache=3600
+if [ -x build/tests/bench/passthrough ]; then
+	cp build/tests/bench/passthrough $here
+	ulimit -n 65536 # it has a descriptor for each file it knows
+	mount_with passthrough -f -o "source=$plain" $mnt
+	variant passthrough "passthrough_ll" $mnt
+	umount_volume
+else
+	echo "no column for libfuse's passthrough_ll: its source is not on this machine (libfuse3-dev's examples)"
+fi
+mounted plain "no BPF" --bpf-cache=off

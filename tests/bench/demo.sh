@@ -6,14 +6,9 @@ cd "$(dirname "$0")/../.." || exit 1
 
 echo "kernel $(uname -r), stock; $(nproc) CPUs under emulation: look at the ratios, not at the times"
 insmod $here/extfuse.ko
-mkdir -p "$plain" && fill "$plain"
-prepare_names
-curvefs format "file://$volume" --name demo --meta-dir "$meta" >/dev/null
-
-mount_volume --bpf-cache
-fill $mnt
-echo "put $(wc -l <$here/files) files of $tree and one of $large_mib MiB on the volume"
-umount_volume
+prepare_plain
+prepare_volume
+echo "put $(wc -l <$here/files) files of $tree, $small_files of 2.6 KB and one of $large_mib MiB on the volume"
 
 time_all "$plain" ext4
 
@@ -38,7 +33,7 @@ who_answered() { # OP...
 	done
 }
 stats_of before
-time_reads $mnt bpf
+time_all $mnt bpf stat path absent small random scan mmap
 stats_of after
 answered=$(who_answered lookup getattr read open)
 asked=0
@@ -46,7 +41,7 @@ for op in lookup getattr read; do
 	asked=$((asked + $(grown "daemon.$op")))
 done
 stats_of before
-time_writes $mnt bpf
+time_all $mnt bpf write sync
 stats_of after
 answered+=$'\n'$(who_answered write)
 

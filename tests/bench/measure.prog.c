@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * measure OPERATION DIR [FILE]: how long one operation takes, in nanoseconds.
+ * measure OPERATION DIR [MS]: how long one operation takes, in nanoseconds.
  *
  * The names to work on come from standard input, one a line, relative to DIR.
- * Runs ROUNDS rounds of at least ROUND_NS each and prints "median lowest highest".
+ * Runs ROUNDS rounds of at least MS milliseconds each (400) and prints "median lowest highest".
  *
  *   stat    stat(2) of each name
+ *   cold    the same; a round is once through the names, after the kernel dropped what it keeps of files
  *   absent  stat(2) of each name with something added that makes it absent
  *   small   open, read to the end, close of each name
  *   random  4 KiB pread(2) at random offsets of the first name
+ *   direct  the same, with O_DIRECT
  *   scan    1 MiB read(2) after the other through the first name; time per MiB
  *   mmap    a byte of each page of a mapping of the first name; time per MiB
  *   write   pwrite(2) of 128 bytes, one behind the other, again and again over the 4 KiB of a file of its own
@@ -25,12 +27,12 @@
 #include <unistd.h>
 
 #define ROUNDS 5
-#define ROUND_NS 400000000ull
+#define ROUND_MS 400
 #define MAX_NAMES 100000
 
 static char *names[MAX_NAMES];
 static size_t name_count;
-static char buffer[1 << 20];
+static char buffer[1 << 20] __attribute__((aligned(4096)));
 
 static uint64_t pass_stat(void)
 {
@@ -76,11 +78,11 @@ static uint64_t pass_small(void)
 static int data_fd = -1;
 static uint64_t data_size;
 
-static void open_data(void)
+static void open_data(int flags)
 {
 	struct stat st;
 
-	data_fd = open(names[0], O_RDONLY);
+	data_fd = open(names[0], O_RDONLY | flags);
 	if (data_fd < 0 || fstat(data_fd, &st) < 0)
 		die(names[0]);
 	data_size = (uint64_t)st.st_size;
@@ -153,14 +155,29 @@ static uint64_t pass_sync(void)
 	return 1;
 }
 
-static const struct {
+/* What is being forgotten is told to a daemon as well; some time for it to be done with that. */
+static void drop_caches(void)
+{
+	static const char file[] = "/proc/sys/vm/drop_caches";
+	int fd;
+
+	sync();
+	fd = open(file, O_WRONLY);
+	if (fd < 0 || write(fd, "3", 1) != 1)
+		die(file);
+	close(fd);
+	usleep(500000);
+}
+
+static const struct operation {
 	const char *name;
 	uint64_t (*pass)(void); /* returns the number of operations done */
-	bool data;
+	enum { NAMES, COLD, DATA, DIRECT } kind;
 } operations[] = {
-	{"stat", pass_stat, false},    {"absent", pass_absent, false}, {"small", pass_small, false},
-	{"random", pass_random, true}, {"scan", pass_scan, true},      {"mmap", pass_mmap, true},
-	{"write", pass_write, false},  {"sync", pass_sync, false},
+	{"stat", pass_stat, NAMES},   {"cold", pass_stat, COLD},     {"absent", pass_absent, NAMES},
+	{"small", pass_small, NAMES}, {"random", pass_random, DATA}, {"direct", pass_random, DIRECT},
+	{"scan", pass_scan, DATA},    {"mmap", pass_mmap, DATA},     {"write", pass_write, NAMES},
+	{"sync", pass_sync, NAMES},
 };
 
 static void read_names(bool absent)
@@ -185,39 +202,54 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* @return the time of one operation of a round, in nanoseconds. */
+static double round_of(const struct operation *op, uint64_t at_least)
+{
+	uint64_t start, now, count = 0;
+
+	if (op->kind == COLD)
+		drop_caches();
+	start = (uint64_t)monotonic_ns();
+	do {
+		count += op->pass();
+		now = (uint64_t)monotonic_ns();
+	} while (op->kind != COLD && now - start < at_least);
+	return (double)(now - start) / (double)count;
+}
+
+static const struct operation *operation_named(const char *name)
+{
+	for (size_t i = 0; i < sizeof(operations) / sizeof(*operations); i++)
+		if (!strcmp(name, operations[i].name))
+			return &operations[i];
+	fprintf(stderr, "measure: unknown operation '%s'\n", name);
+	exit(2);
+}
+
 int main(int argc, char **argv)
 {
+	uint64_t at_least = (argc > 3 ? strtoull(argv[3], NULL, 10) : ROUND_MS) * 1000000;
+	const struct operation *op;
 	double ns[ROUNDS];
-	size_t op;
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: measure stat|absent|small|random|scan|mmap|write|sync DIR <NAMES\n");
+	if (argc < 3 || argc > 4) {
+		fprintf(stderr,
+		        "usage: measure stat|cold|absent|small|random|direct|scan|mmap|write|sync DIR "
+		        "[MS] <NAMES\n");
 		return 2;
 	}
-	for (op = 0; op < sizeof(operations) / sizeof(*operations); op++) {
-		if (!strcmp(argv[1], operations[op].name))
-			break;
-	}
-	if (op == sizeof(operations) / sizeof(*operations)) {
-		fprintf(stderr, "measure: unknown operation '%s'\n", argv[1]);
-		return 2;
-	}
-	read_names(!strcmp(argv[1], "absent"));
+	op = operation_named(argv[1]);
+	read_names(op->pass == pass_absent);
 	if (chdir(argv[2]) < 0)
 		die(argv[2]);
-	if (operations[op].data) {
-		open_data();
-		pass_scan(); /* so that whoever keeps pages has them all */
+	if (op->kind == DATA || op->kind == DIRECT) {
+		open_data(op->kind == DIRECT ? O_DIRECT : 0);
+		if (op->kind == DATA)
+			pass_scan(); /* so that whoever keeps pages has them all */
 	}
-	operations[op].pass(); /* warm */
-	for (int round = 0; round < ROUNDS; round++) {
-		uint64_t start = (uint64_t)monotonic_ns(), count = 0;
-
-		do
-			count += operations[op].pass();
-		while ((uint64_t)monotonic_ns() - start < ROUND_NS);
-		ns[round] = (double)((uint64_t)monotonic_ns() - start) / (double)count;
-	}
+	op->pass(); /* warm */
+	for (int round = 0; round < ROUNDS; round++)
+		ns[round] = round_of(op, at_least);
 	if (own_fd >= 0 && (close(own_fd) < 0 || unlink(own) < 0))
 		die(own);
 	qsort(ns, ROUNDS, sizeof(*ns), compare);

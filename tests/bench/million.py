@@ -5,7 +5,9 @@ say how long one operation takes and what memory the daemon has as the number of
 
 The result is a table, and with --json and --svg a file of all figures and a drawing of them.  Nothing
 passes or fails on a time; a file too many or too few is an error."""
-import argparse, json, os, resource, shutil, subprocess, sys, tempfile, time
+import argparse, json, os, shutil, subprocess, sys, tempfile, time
+
+import svg
 
 SHAPES = {'flat': 'one directory', 'tree': 'a tree'}
 PHASES = ['create', 'list', 'stat', 'delete']
@@ -169,17 +171,14 @@ def panel(x, y, title, unit, curves, files):
 def drawing(result):
     files, shapes = result['files'], [s for s in SHAPES if any(step['shape'] == s for step in result['steps'])]
     across, down = WIDTH + GAP, HEIGHT + 120
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + len(COLUMNS) * across}" height="{TOP + down * len(shapes)}" '
-           'font-family="sans-serif" font-size="12">',
-           '<style>.grid{stroke:#ddd} .title{font-weight:bold;font-size:14px}</style>',
-           '<rect width="100%" height="100%" fill="white"/>']
+    out = []
     for row, shape in enumerate(shapes):
         for column, (title, (unit, kinds)) in enumerate(COLUMNS.items()):
             curves = [(name, COLOURS[colour], [(s['files'], s[key] / scale) for s in result['steps']
                                                if s['shape'] == shape and s['phase'] == phase and key in s])
                       for phase, key, scale, name, colour in kinds]
             out.append(panel(LEFT + column * across, TOP + row * down, f'{title}, {SHAPES[shape]}', unit, curves, files))
-    return '\n'.join(out) + '\n</svg>\n'
+    return svg.document(LEFT + len(COLUMNS) * across, TOP + down * len(shapes), out)
 
 
 def main():
