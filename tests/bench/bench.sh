@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # bench.sh time|instructions: `make bench`, in the VM: the demo's operations and more, on ext4, on this file
 # system as it is and without BPF, and on libfuse's passthrough_ll, an example that serves the files on ext4
-# by way of a daemon.  Lines of JSON go to build/bench/time.rows or build/bench/instructions.rows, from which
-# bench.py makes the table.
+# by way of a daemon.  Lines of JSON go to build/bench/time.rows or build/bench/instructions.rows as
+# they come, and bench.py makes the table of them.
 #
 # With "instructions" the VM is one of vmtest/run.sh --icount: a nanosecond there is an instruction, however
 # busy the machine is, but means nothing while a disk is waited for; so what waits is left out.
@@ -19,9 +19,10 @@ operations=(stat path cold absent small random direct scan mmap write sync find 
 [ "$clock" = time ] || operations=(stat path absent small random scan mmap write)
 rows=build/bench/$clock.rows
 mkdir -p build/bench
+: >"$rows"
 say() { # FORMAT ARGUMENT...: no argument has anything that JSON would have to quote
 	# shellcheck disable=SC2059
-	printf "$@" >>$here/rows
+	printf "$@" >>"$rows"
 }
 
 variant() { # NAME TITLE DIR: measure there
@@ -37,7 +38,6 @@ variant() { # NAME TITLE DIR: measure there
 	done
 	echo "$2: measured in $((SECONDS - started)) s"
 	started=$SECONDS
-	cp $here/rows "$rows" # a run that is ended has left what it had
 }
 mounted() { # NAME TITLE OPTION...
 	local name=$1 title=$2

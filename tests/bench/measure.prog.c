@@ -28,51 +28,67 @@
 
 #define ROUNDS 5
 #define ROUND_MS 400
+#define BATCH 32 /* between two looks at the clock */
 #define MAX_NAMES 100000
+#define UNUSED __attribute__((unused))
 
 static char *names[MAX_NAMES];
 static size_t name_count;
 static char buffer[1 << 20] __attribute__((aligned(4096)));
 
-static uint64_t pass_stat(void)
+/* One after the other, round and round. */
+static const char *next_name(void)
 {
-	struct stat st;
+	static size_t at;
 
-	for (size_t i = 0; i < name_count; i++) {
-		if (stat(names[i], &st) < 0)
-			die(names[i]);
-	}
-	return name_count;
+	return names[at++ % name_count];
 }
 
-static uint64_t pass_absent(void)
+/* A pass does it COUNT times, or as often as it thinks right, and returns how often that was. */
+static uint64_t pass_stat(size_t count)
 {
 	struct stat st;
 
-	for (size_t i = 0; i < name_count; i++) {
-		if (stat(names[i], &st) == 0 || errno != ENOENT) {
+	for (size_t i = 0; i < count; i++) {
+		const char *name = next_name();
+
+		if (stat(name, &st) < 0)
+			die(name);
+	}
+	return count;
+}
+
+static uint64_t pass_absent(size_t count)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < count; i++) {
+		const char *name = next_name();
+
+		if (stat(name, &st) == 0 || errno != ENOENT) {
 			errno = EEXIST;
-			die(names[i]);
+			die(name);
 		}
 	}
-	return name_count;
+	return count;
 }
 
-static uint64_t pass_small(void)
+static uint64_t pass_small(size_t count)
 {
-	for (size_t i = 0; i < name_count; i++) {
-		int fd = open(names[i], O_RDONLY);
+	for (size_t i = 0; i < count; i++) {
+		const char *name = next_name();
+		int fd = open(name, O_RDONLY);
 		ssize_t n;
 
 		if (fd < 0)
-			die(names[i]);
+			die(name);
 		while ((n = read(fd, buffer, sizeof(buffer))) > 0)
 			;
 		if (n < 0)
-			die(names[i]);
+			die(name);
 		close(fd);
 	}
-	return name_count;
+	return count;
 }
 
 static int data_fd = -1;
@@ -88,18 +104,18 @@ static void open_data(int flags)
 	data_size = (uint64_t)st.st_size;
 }
 
-static uint64_t pass_random(void)
+static uint64_t pass_random(size_t count)
 {
-	for (int i = 0; i < 1000; i++) {
+	for (size_t i = 0; i < count; i++) {
 		off_t offset = (off_t)(random_next() % (data_size / 4096) * 4096);
 
 		if (pread(data_fd, buffer, 4096, offset) != 4096)
 			die(names[0]);
 	}
-	return 1000;
+	return count;
 }
 
-static uint64_t pass_scan(void)
+static uint64_t pass_scan(size_t count UNUSED)
 {
 	uint64_t total = 0;
 	ssize_t n;
@@ -112,7 +128,7 @@ static uint64_t pass_scan(void)
 	return total >> 20;
 }
 
-static uint64_t pass_mmap(void)
+static uint64_t pass_mmap(size_t count UNUSED)
 {
 	volatile const char *p = mmap(NULL, data_size, PROT_READ, MAP_SHARED, data_fd, 0);
 
@@ -129,25 +145,25 @@ static int own_fd = -1;
 static const char own[] = "measure.own";
 
 /* Written by nobody else, and removed in the end: without a name there would be nothing to store. */
-static void write_some(int count)
+static void write_some(size_t count)
 {
 	if (own_fd < 0) {
 		own_fd = open(own, O_RDWR | O_CREAT | O_EXCL, 0600);
 		if (own_fd < 0 || pwrite(own_fd, buffer, 4096, 0) != 4096)
 			die(own);
 	}
-	for (int i = 0; i < count; i++)
-		if (pwrite(own_fd, buffer, 128, i % 32 * 128) != 128)
+	for (size_t i = 0; i < count; i++)
+		if (pwrite(own_fd, buffer, 128, (off_t)(i % 32 * 128)) != 128)
 			die(own);
 }
 
-static uint64_t pass_write(void)
+static uint64_t pass_write(size_t count)
 {
-	write_some(1024);
-	return 1024;
+	write_some(count);
+	return count;
 }
 
-static uint64_t pass_sync(void)
+static uint64_t pass_sync(size_t count UNUSED)
 {
 	write_some(32);
 	if (fsync(own_fd) < 0)
@@ -171,7 +187,7 @@ static void drop_caches(void)
 
 static const struct operation {
 	const char *name;
-	uint64_t (*pass)(void); /* returns the number of operations done */
+	uint64_t (*pass)(size_t count);
 	enum { NAMES, COLD, DATA, DIRECT } kind;
 } operations[] = {
 	{"stat", pass_stat, NAMES},   {"cold", pass_stat, COLD},     {"absent", pass_absent, NAMES},
@@ -211,7 +227,7 @@ static double round_of(const struct operation *op, uint64_t at_least)
 		drop_caches();
 	start = (uint64_t)monotonic_ns();
 	do {
-		count += op->pass();
+		count += op->pass(op->kind == COLD ? name_count : BATCH);
 		now = (uint64_t)monotonic_ns();
 	} while (op->kind != COLD && now - start < at_least);
 	return (double)(now - start) / (double)count;
@@ -245,9 +261,9 @@ int main(int argc, char **argv)
 	if (op->kind == DATA || op->kind == DIRECT) {
 		open_data(op->kind == DIRECT ? O_DIRECT : 0);
 		if (op->kind == DATA)
-			pass_scan(); /* so that whoever keeps pages has them all */
+			pass_scan(0); /* so that whoever keeps pages has them all */
 	}
-	op->pass(); /* warm */
+	op->pass(name_count); /* warm */
 	for (int round = 0; round < ROUNDS; round++)
 		ns[round] = round_of(op, at_least);
 	if (own_fd >= 0 && (close(own_fd) < 0 || unlink(own) < 0))
