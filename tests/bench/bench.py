@@ -67,7 +67,7 @@ def table(run):
 
 # ---- the drawing: for each operation a bar for each column but ext4, on a logarithmic scale ----
 
-LEFT, TOP, WIDTH, BAR, GAP, RIGHT = 240, 60, 420, 11, 10, 70
+LEFT, TOP, WIDTH, BAR, GAP, RIGHT = 270, 60, 420, 11, 10, 70
 COLOURS = ['#2a9d5c', '#c98a00', '#8a4fbf', '#c0392b', '#1b6ca8']
 
 
