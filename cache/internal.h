@@ -277,6 +277,9 @@ int staging_unindex(struct cache_file *f, struct chunk *c, uint64_t begin, uint6
 /** The last sub-block of the file ends where the file ends: its CRC goes when that changes. */
 int staging_unindex_end(struct cache_file *f);
 
+/** Exclusive. A data file to write to, and staging_reserve(). @return 0, -ESTALE if detached, ... */
+int staging_begin(struct cache_file *f);
+
 /** So that no set can fail to change after the bytes did. */
 int staging_reserve(struct cache_file *f);
 

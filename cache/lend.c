@@ -34,15 +34,8 @@ static int lend_chunks(struct cache_file *f, uint64_t begin, uint64_t end)
 
 static int lend_locked(struct cache_file *f, uint64_t begin, uint64_t end)
 {
-	int r;
+	int r = staging_begin(f);
 
-	if (f->detached)
-		return -ESTALE;
-	r = file_create(f);
-	if (!r)
-		r = file_settle(f);
-	if (!r)
-		r = staging_reserve(f);
 	if (!r)
 		r = staging_unindex_end(f);
 	if (r || begin == end)

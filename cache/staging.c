@@ -112,9 +112,8 @@ void staging_written(struct cache_file *f, uint64_t begin, uint64_t end)
 	}
 }
 
-static int write_locked(struct cache_file *f, uint64_t begin, uint64_t end, const void *data)
+int staging_begin(struct cache_file *f)
 {
-	struct chunk *c;
 	int r;
 
 	if (f->detached)
@@ -122,8 +121,14 @@ static int write_locked(struct cache_file *f, uint64_t begin, uint64_t end, cons
 	r = file_create(f);
 	if (!r)
 		r = file_settle(f);
-	if (!r)
-		r = staging_reserve(f);
+	return r ? r : staging_reserve(f);
+}
+
+static int write_locked(struct cache_file *f, uint64_t begin, uint64_t end, const void *data)
+{
+	struct chunk *c;
+	int r = staging_begin(f);
+
 	if (!r && end > f->size)
 		r = staging_unindex_end(f);
 	if (!r)

@@ -209,6 +209,10 @@ struct extfuse_fallback {
 extern atomic_t extfuse_fallbacks_count;
 void extfuse_fallback_begin(struct extfuse_fallback *fallback, const void *what);
 void extfuse_fallback_end(struct extfuse_fallback *fallback);
+
+typedef ssize_t (*extfuse_iter_fn)(struct kiocb *iocb, struct iov_iter *iter);
+/* Call fs/fuse's own read_iter or write_iter so. */
+ssize_t extfuse_iter_original(extfuse_iter_fn original, struct kiocb *iocb, struct iov_iter *iter);
 bool extfuse_falls_back_slow(const void *what);
 
 static __always_inline bool extfuse_falls_back(const void *what)

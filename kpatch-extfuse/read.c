@@ -50,13 +50,13 @@ void extfuse_fallback_end(struct extfuse_fallback *fallback)
 	spin_unlock(&extfuse_fallbacks_lock);
 }
 
-static ssize_t extfuse_read_original(struct kiocb *iocb, struct iov_iter *to)
+ssize_t extfuse_iter_original(extfuse_iter_fn original, struct kiocb *iocb, struct iov_iter *iter)
 {
 	struct extfuse_fallback fallback;
 	ssize_t ret;
 
 	extfuse_fallback_begin(&fallback, iocb);
-	ret = iocb->ki_filp->f_op->read_iter(iocb, to);
+	ret = original(iocb, iter);
 	extfuse_fallback_end(&fallback); /* iocb may be gone by now, if it is an asynchronous one */
 	return ret;
 }
@@ -237,7 +237,7 @@ notrace ssize_t extfuse_read_backing(struct kiocb *iocb, struct iov_iter *to, st
 		}
 		break;
 	}
-	ret = extfuse_read_original(iocb, to);
+	ret = extfuse_iter_original(iocb->ki_filp->f_op->read_iter, iocb, to);
 	srcu_read_unlock(&extfuse_frames, frame);
 	return ret;
 }

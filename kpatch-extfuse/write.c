@@ -204,17 +204,6 @@ static ssize_t extfuse_write_locked(struct kiocb *iocb, struct iov_iter *from)
 	return total;
 }
 
-static ssize_t extfuse_write_original(struct kiocb *iocb, struct iov_iter *from)
-{
-	struct extfuse_fallback fallback;
-	ssize_t ret;
-
-	extfuse_fallback_begin(&fallback, iocb);
-	ret = iocb->ki_filp->f_op->write_iter(iocb, from);
-	extfuse_fallback_end(&fallback); /* iocb may be gone by now, if it is an asynchronous one */
-	return ret;
-}
-
 notrace ssize_t extfuse_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
@@ -230,7 +219,7 @@ notrace ssize_t extfuse_write_iter(struct kiocb *iocb, struct iov_iter *from)
 		inode_unlock(inode);
 		/* It checks anew; what of the position and length was settled settles again. */
 		if (!ret)
-			ret = extfuse_write_original(iocb, from);
+			ret = extfuse_iter_original(iocb->ki_filp->f_op->write_iter, iocb, from);
 	} else {
 		inode_unlock(inode);
 	}

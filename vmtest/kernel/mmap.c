@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Mappings of cached files, and splicing out of them. */
-#include "vmtest/kernel/case.h"
-#include "vmtest/kernel/trivialfs.h"
+#include "vmtest/kernel/cached.h"
 
 #include <bpf/bpf.h>
 #include <fcntl.h>
@@ -16,60 +15,9 @@
 
 enum { PAGE = 4096, SIZE = 40 * PAGE + 123 };
 
-/* The daemon's file is all 'd', the cache file a pattern: so a byte says where it comes from. */
-static char pattern(uint64_t pos)
-{
-	return (char)('A' + pos % 23);
-}
-
-static bool is_cached(const char *bytes, size_t n, uint64_t pos)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (bytes[i] != pattern(pos + i))
-			return false;
-	}
-	return true;
-}
-
-static bool is_daemons(const char *bytes, size_t n)
-{
-	return n > 0 && bytes[0] == 'd' && !memcmp(bytes, bytes + 1, n - 1);
-}
-
-struct fixture {
-	struct tfs *t;
-	uint64_t ino, id;
-	int cache_fd, fd;
-	char *path;
-};
-
 static struct fixture setup(int flags)
 {
-	struct fixture f = {.t = tfs_start()};
-	char *d = malloc(SIZE + 1), *c = malloc(SIZE);
-
-	memset(d, 'd', SIZE);
-	d[SIZE] = '\0';
-	for (size_t i = 0; i < SIZE; i++)
-		c[i] = pattern(i);
-	f.ino = tfs_add(f.t, FUSE_ROOT_ID, "file", S_IFREG | 0755, d);
-	tfs_attach(f.t, NULL);
-	f.id = tfs_backing(f.t, c, SIZE, &f.cache_fd);
-	tfs_publish_name(f.t, FUSE_ROOT_ID, "file", f.ino);
-	tfs_publish_inode(f.t, f.ino, f.id);
-	free(d);
-	free(c);
-	f.path = strdup(tfs_path(f.t, "file"));
-	f.fd = open(f.path, flags);
-	check(f.fd >= 0);
-	return f;
-}
-
-static void teardown(struct fixture *f)
-{
-	close(f->fd);
-	close(f->cache_fd);
-	tfs_stop(f->t);
+	return fixture_cached(SIZE, flags);
 }
 
 static char *map(int fd, int prot, int flags)

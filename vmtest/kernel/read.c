@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads: served whole out of the cache file, or not at all. */
-#include "vmtest/kernel/case.h"
-#include "vmtest/kernel/trivialfs.h"
+#include "vmtest/kernel/cached.h"
 
 #include <bpf/bpf.h>
 #include <fcntl.h>
@@ -13,73 +12,9 @@
 
 enum { SIZE = 200000 };
 
-/* The daemon's file is all 'd', the cache file a pattern: so a byte says where it comes from. */
-static char pattern(uint64_t pos)
-{
-	return (char)('A' + pos % 23);
-}
-
-static char *cached_bytes(size_t size)
-{
-	char *p = malloc(size);
-
-	for (size_t i = 0; i < size; i++)
-		p[i] = pattern(i);
-	return p;
-}
-
-static char *daemon_bytes(size_t size)
-{
-	char *p = malloc(size + 1);
-
-	memset(p, 'd', size);
-	p[size] = '\0';
-	return p;
-}
-
-static bool is_cached(const char *buf, size_t n, uint64_t pos)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (buf[i] != pattern(pos + i))
-			return false;
-	}
-	return true;
-}
-
-static bool is_daemons(const char *buf, size_t n)
-{
-	return n > 0 && buf[0] == 'd' && !memcmp(buf, buf + 1, n - 1);
-}
-
-struct fixture {
-	struct tfs *t;
-	uint64_t ino, id;
-	int cache_fd, fd;
-};
-
-/* A file of SIZE bytes, wholly cached. */
 static struct fixture setup(int flags)
 {
-	struct fixture f = {.t = tfs_start()};
-	char *d = daemon_bytes(SIZE), *c = cached_bytes(SIZE);
-
-	f.ino = tfs_add(f.t, FUSE_ROOT_ID, "file", S_IFREG | 0644, d);
-	tfs_attach(f.t, NULL);
-	f.id = tfs_backing(f.t, c, SIZE, &f.cache_fd);
-	tfs_publish_name(f.t, FUSE_ROOT_ID, "file", f.ino);
-	tfs_publish_inode(f.t, f.ino, f.id);
-	free(d);
-	free(c);
-	f.fd = open(tfs_path(f.t, "file"), flags);
-	check(f.fd >= 0);
-	return f;
-}
-
-static void teardown(struct fixture *f)
-{
-	close(f->fd);
-	close(f->cache_fd);
-	tfs_stop(f->t);
+	return fixture_cached(SIZE, flags);
 }
 
 static void every_part_of_a_cached_file_is_read_in_the_kernel(void)

@@ -137,6 +137,13 @@ static inline int fill(struct cache_file *f, uint64_t version, uint64_t offset, 
 	return cache_fill(f, version, offset, n, data);
 }
 
+/** Upload what is staged of [offset, offset + length), which works or not. */
+static inline void upload(struct cache_file *f, uint64_t offset, uint64_t length, bool ok)
+{
+	assert_int_equal(cache_begin_upload(f, offset, length), 0);
+	cache_end_upload(f, offset, length, ok);
+}
+
 /** Make @p ino known with all of its @p size bytes cached, and put it. */
 static inline void put_whole(struct fixture *x, uint64_t ino, uint64_t version, uint64_t size)
 {

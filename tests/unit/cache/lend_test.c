@@ -12,12 +12,6 @@ static void scribble(struct cache_file *f, uint64_t version, uint64_t offset, si
 	assert_int_equal(pwrite(cache_file_fd(f), data, n, (off_t)offset), n);
 }
 
-static void upload(struct cache_file *f, uint64_t offset, uint64_t length)
-{
-	assert_int_equal(cache_begin_upload(f, offset, length), 0);
-	cache_end_upload(f, offset, length, true);
-}
-
 static int count_dirty(uint64_t offset, uint64_t length, void *arg)
 {
 	(void)offset;
@@ -46,7 +40,7 @@ static void what_was_written_is_as_if_by_a_write(void **state)
 	assert_int_equal(cache_lent_written(f, B, 2 * B + 100), 0);
 	assert_int_equal(dirty_bytes(f), 3 * B + 100);
 	assert_int_equal(read_checked(f, 8, 0, 4 * B), 3 * B + 100);
-	upload(f, 0, 3 * B + 100);
+	upload(f, 0, 3 * B + 100, true);
 	assert_int_equal(cache_commit(f, 8, 3 * B + 100), 0);
 	assert_true(cache_is_complete(f));
 	/* written on, with a hole before it */
@@ -56,7 +50,7 @@ static void what_was_written_is_as_if_by_a_write(void **state)
 	for (int i = 0; i < 50; i++)
 		assert_int_equal(data[i], 0);
 	assert_int_equal(read_checked(f, 9, C + 10, 50), 50);
-	upload(f, C + 10, 50);
+	upload(f, C + 10, 50, true);
 	assert_int_equal(cache_commit(f, 9, C + 60), 0);
 	cache_lend_end(f);
 	cache_file_put(f);
@@ -115,7 +109,7 @@ static void a_commit_does_not_vouch_for_what_is_lent_still(void **state)
 	assert_int_equal(cache_lend(f, 0, C, B), 0);
 	scribble(f, 8, 0, 4096);
 	assert_int_equal(cache_lent_written(f, 0, 4096), 0);
-	upload(f, 0, 4096);
+	upload(f, 0, 4096, true);
 	assert_int_equal(cache_commit(f, 8, C), 0);
 	scribble(f, 9, 4096, 4096); /* and then everything stops */
 	cache_file_put(f);

@@ -40,8 +40,7 @@ static void write_whole(struct cache_file *f, uint64_t version, uint64_t size)
 
 	pattern_fill(cache_file_ino(f), version, 0, size, data);
 	assert_int_equal(cache_write(f, 0, size, data), 0);
-	assert_int_equal(cache_begin_upload(f, 0, size), 0);
-	cache_end_upload(f, 0, size, true);
+	upload(f, 0, size, true);
 	assert_int_equal(cache_commit(f, version, size), 0);
 }
 

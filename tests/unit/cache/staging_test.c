@@ -10,12 +10,6 @@ static int stage(struct cache_file *f, uint64_t version, uint64_t offset, size_t
 	return cache_write(f, offset, n, data);
 }
 
-static void upload(struct cache_file *f, uint64_t offset, uint64_t length, bool ok)
-{
-	assert_int_equal(cache_begin_upload(f, offset, length), 0);
-	cache_end_upload(f, offset, length, ok);
-}
-
 struct found {
 	uint64_t offset[16], length[16];
 	unsigned n;
