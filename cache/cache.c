@@ -182,13 +182,13 @@ static uint64_t destroy(struct cache_file *f)
 	return blocks;
 }
 
-void cache_file_retire(struct cache_file *f, uint64_t *ret_blocks)
+/** Detached, and one reference is given back here. @return the sub-blocks that were given up. */
+static uint64_t retire(struct cache_file *f)
 {
 	struct cache *c = f->cache;
 	uint64_t blocks = 0;
 	bool last;
 
-	before_drop(c, f->ino, 0, UINT64_MAX);
 	pthread_rwlock_wrlock(&f->lock);
 	if (f->name.id && !f->unlinked) {
 		datadir_unlink(c->datadir, &f->name);
@@ -201,6 +201,15 @@ void cache_file_retire(struct cache_file *f, uint64_t *ret_blocks)
 	pthread_mutex_unlock(&c->lock);
 	if (last)
 		blocks = destroy(f);
+	return blocks;
+}
+
+void cache_file_retire(struct cache_file *f, uint64_t *ret_blocks)
+{
+	uint64_t blocks;
+
+	before_drop(f->cache, f->ino, 0, UINT64_MAX);
+	blocks = retire(f);
 	if (ret_blocks)
 		*ret_blocks = blocks;
 }
@@ -270,19 +279,31 @@ int cache_file_get(struct cache *c, uint64_t ino, uint64_t version, uint64_t siz
 	return 0;
 }
 
+/**
+ * Under cache.lock: was its data file made for nothing, the file being empty then and now? So it is after a
+ * new file was lent and not written to.
+ */
+static bool is_bare(const struct cache_file *f)
+{
+	return f->name.id && f->name.version == f->version && !f->size && !f->uncommitted && !f->on_loan;
+}
+
 void cache_file_put(struct cache_file *f)
 {
 	struct cache *c;
-	bool retire = false, last = false;
+	bool bare = false, unfindable = false, last = false;
 
 	if (!f)
 		return;
 	c = f->cache;
 	pthread_mutex_lock(&c->lock);
-	if (f->refs == 1 && !f->detached && f->unindexed && !f->uncommitted) {
+	if (f->refs == 1 && !f->detached && is_bare(f)) {
+		cache_file_detach(f);
+		bare = true;
+	} else if (f->refs == 1 && !f->detached && f->unindexed && !f->uncommitted) {
 		/* On disk there is nothing left to find it by. */
 		cache_file_detach(f);
-		retire = true;
+		unfindable = true;
 	} else if (--f->refs == 0) {
 		f->own = false;
 		if (f->detached)
@@ -293,7 +314,9 @@ void cache_file_put(struct cache_file *f)
 	if (c->n_idle > IDLE_FILES)
 		unload(c->idle_oldest);
 	pthread_mutex_unlock(&c->lock);
-	if (retire)
+	if (bare)
+		retire(f); /* nobody was told of any bytes: no before_drop() */
+	else if (unfindable)
 		cache_file_retire(f, NULL);
 	else if (last)
 		destroy(f);

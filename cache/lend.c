@@ -70,6 +70,8 @@ int cache_lend(struct cache_file *f, uint64_t offset, uint64_t length, uint64_t 
 	cache_unreserve(f->cache, room);
 	pthread_rwlock_wrlock(&f->lock);
 	r = lend_locked(f, offset, end);
+	if (!r)
+		f->on_loan = true;
 	file_account(f);
 	pthread_rwlock_unlock(&f->lock);
 	return r;
@@ -117,6 +119,7 @@ void cache_lend_end(struct cache_file *f)
 	pthread_rwlock_wrlock(&f->lock);
 	clean = f->lent.n && !f->detached && !f->dirty.n && !f->uploading.n && f->size == f->committed_size;
 	ranges_free(&f->lent);
+	f->on_loan = false;
 	version = f->version;
 	size = f->size;
 	pthread_rwlock_unlock(&f->lock);

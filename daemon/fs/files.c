@@ -106,6 +106,8 @@ void fs_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 			return;
 		}
 	}
+	if (fi->flags & O_TRUNC)
+		lend(fi, f, 0, 0);
 	fill_open(fi, f);
 	/* The opener may be gone by now; then no RELEASE comes. */
 	if (fuse_reply_open(req, fi) == -ENOENT)
@@ -176,6 +178,7 @@ void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		fuse_reply_err(req, -r);
 		return;
 	}
+	lend(fi, f, 0, 0);
 	fill_open(fi, f);
 	fs_fill_entry(v, &attr, &entry);
 	if (fuse_reply_create(req, &entry, fi) != -ENOENT)

@@ -68,10 +68,17 @@ void publish_loans_free(struct stripe *stripe)
 
 static void drop_dirty(struct publish *p, struct loan *loan)
 {
+	uint64_t end = fresh_end(loan);
+	struct extfuse_written w;
+
 	for (size_t i = 0; i < loan->count; i++)
 		kernel_drop_dirty(p->kernel, loan->ino, loan->chunks[i]);
 	loan->count = 0;
-	for (uint64_t n = loan->fresh; n < fresh_end(loan); n++)
+	/* Most files have few of those, or none. */
+	if (loan->lent && kernel_get_written(p->kernel, loan->ino, &w) == 0 && !w.writing &&
+	    w.last_chunk < end)
+		end = w.time_ns ? w.last_chunk + 1 : loan->fresh;
+	for (uint64_t n = loan->fresh; n < end; n++)
 		kernel_drop_dirty(p->kernel, loan->ino, n);
 }
 
@@ -83,7 +90,8 @@ void publish_drop_loan(struct publish *p, struct stripe *stripe, uint64_t ino)
 		return;
 	kernel_drop_inode(p->kernel, ino);
 	drop_dirty(p, loan);
-	kernel_drop_written(p->kernel, ino);
+	if (loan->lent)
+		kernel_drop_written(p->kernel, ino);
 	kernel_backing_del(p->kernel, loan->id);
 	tdelete(loan, &stripe->loans, compare);
 	loan_free(loan);

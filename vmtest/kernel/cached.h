@@ -3,8 +3,8 @@
 #define VMTEST_CACHED_H
 
 /*
- * A file "file" that is wholly cached. The daemon's is all 'd', the cache file a pattern: so a byte says where
- * it comes from.
+ * A file "file" that is wholly cached. The daemon's is all 'd', the cache file a pattern: so a byte says
+ * where it comes from.
  */
 
 #include "vmtest/kernel/case.h"

@@ -62,6 +62,36 @@ static void what_was_written_is_as_if_by_a_write(void **state)
 	cache_file_put(f);
 }
 
+static void nothing_stays_of_a_file_that_stays_empty(void **state)
+{
+	struct fixture *x = *state;
+	struct cache_file *f = get(x, 1, 1, 0);
+
+	assert_int_equal(cache_lend(f, 0, 0, B), 0);
+	assert_int_equal(for_data_files(x, NULL, NULL), 1);
+	cache_file_put(f); /* while it is lent, it stays */
+	assert_int_equal(for_data_files(x, NULL, NULL), 1);
+	f = get(x, 1, 1, 0);
+	cache_lend_end(f);
+	cache_file_put(f);
+	assert_int_equal(for_data_files(x, NULL, NULL), 0);
+	assert_int_equal(stats(x).files, 0);
+	assert_int_equal(x->n_drops, 0);
+	/* and it is lent again as a new one */
+	f = get(x, 1, 1, 0);
+	assert_int_equal(cache_lend(f, 0, 0, B), 0);
+	scribble(f, 2, 0, 100);
+	assert_int_equal(cache_lent_written(f, 0, 100), 0);
+	upload(f, 0, 100, true);
+	assert_int_equal(cache_commit(f, 2, 100), 0);
+	cache_lend_end(f);
+	cache_file_put(f);
+	assert_int_equal(for_data_files(x, NULL, NULL), 1);
+	f = get(x, 1, 2, 100);
+	assert_int_equal(read_checked(f, 2, 0, 100), 100);
+	cache_file_put(f);
+}
+
 static void the_index_lets_go_of_what_is_lent_and_of_nothing_else(void **state)
 {
 	struct fixture *x = *state;
@@ -161,6 +191,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_was_written_is_as_if_by_a_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(nothing_stays_of_a_file_that_stays_empty, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_index_lets_go_of_what_is_lent_and_of_nothing_else, setup,
 	                                        teardown),
 		cmocka_unit_test_setup_teardown(nothing_written_and_all_is_as_before, setup, teardown),
