@@ -23,6 +23,22 @@ assert {e["path"]: e["ino"] for e in maps["dentry"]["entries"]}["/dir/file"] == 
 assert any(e["name"] == long for e in maps["dentry_long"]["entries"])
 EOP
 curvefs maps "$MNT" --map inode | grep -q '/dir/file$'
+# A file that is written in the kernel.
+mkfifo end
+python3 -c 'import os, sys
+fd = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY)
+os.write(fd, b"first\n")
+os.write(fd, b"second\n")
+open("written", "w")
+sys.stdin.read()' "$MNT/dir/lent" <end &
+exec 5>end
+wait_for 20 test -e written
+[ "$(stat_counter kernel.write.hit)" -gt 0 ]
+curvefs maps "$MNT" --map written | grep -Eq ' 13 +13 +[0-9]+ +0-0 +/dir/lent$'
+curvefs maps "$MNT" --map dirty | grep -Eq ' 0 +1 +0 +/dir/lent$'
+curvefs maps "$MNT" --map inode | grep -Eq ' cached lent .*/dir/lent$'
+exec 5>&-
+wait $!
 curvefs maps "$MNT" -n 1 | grep -q 'there are more'
 assert_fails -e "no map 'nonsense'" curvefs maps "$MNT" --map nonsense
 umount_volume
