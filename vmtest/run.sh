@@ -140,21 +140,33 @@ cat <"$state/out" &
 copy_out=$!
 cat <"$state/err" >&2 &
 copy_err=$!
+exec 8>"$state/out" 9>"$state/err" # until the last attempt is over
 cd "$top" || die "cannot enter $top"
 # A loaded host may keep a virtual CPU waiting for long: a stall is reported after a minute only.
 # norandmaps: the emulator keeps translated code by its address, so what each process has at addresses of
 # its own is translated again and again.
 # `timeout` leads a process group, in which the whole VM is; if we are killed, it gets the signal.
 # What vng keeps in temporary files goes with the state, however this ends.
-TMPDIR=$state/tmp setpriv --pdeathsig TERM timeout -k 5 "$timeout" \
-	vng --disable-kvm --force-9p --run "$image" --cpus "$cpus" --memory "$memory" --rw \
-	--append "console=ttyS1 loglevel=5 rcupdate.rcu_cpu_stall_timeout=60 norandmaps" --qemu-opts="$qemu_opts" \
-	-- "exec $(printf %q "$top/vmtest/guest") $(printf %q "$state")" \
-	</dev/null >"$state/out" 2>"$state/err" &
-vm=$!
-wait "$vm"
-vng_status=$?
-vm=
+boot() {
+	TMPDIR=$state/tmp setpriv --pdeathsig TERM timeout -k 5 "$timeout" \
+		vng --disable-kvm --force-9p --run "$image" --cpus "$cpus" --memory "$memory" --rw \
+		--append "console=ttyS1 loglevel=5 rcupdate.rcu_cpu_stall_timeout=60 norandmaps" --qemu-opts="$qemu_opts" \
+		-- "exec $(printf %q "$top/vmtest/guest") $(printf %q "$state")" \
+		</dev/null >"$state/out" 2>"$state/err" 8>&- 9>&- &
+	vm=$!
+	wait "$vm"
+	vng_status=$?
+	vm=
+}
+boot
+# virtme-ng's init gives udev two minutes to name the ports it speaks through, and powers off if they are not
+# there then: on a host with much else to do.
+tries=1
+while [ "$vng_status" = 255 ] && [ ! -e "$state/began" ] && [ -z "$log_writes" ] && [ $((tries++)) -lt 3 ]; do
+	echo "vmtest: the VM ended while it was starting; once more" >&2
+	boot
+done
+exec 8>&- 9>&-
 wait "$copy_out" "$copy_err"
 
 status=$(cat "$state/status" 2>/dev/null)

@@ -15,9 +15,7 @@
 
 #define BATCH 256
 #define HELD_MAX 65536 /* 1 MiB; as much is deleted from one shipping of the metadata to the next */
-#define TICK_NS                                                                                              \
-	(5 * 1000000000ll)          /* looks around that often, garbage or not, or more often, to be in time \
-	                             */
+#define TICK_NS (5 * 1000000000ll)  /* looks around at least that often, garbage or not */
 #define PAUSE_NS 200000000ll        /* between rounds, so that many small commits share one */
 #define CLOSE_NS (5 * 1000000000ll) /* so long may garbage hold up data_close() */
 
