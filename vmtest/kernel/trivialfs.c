@@ -128,9 +128,6 @@ static void tfs_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *f
 	fuse_reply_attr(req, &st, 0);
 }
 
-/* Of a file; what is more is EFBIG. */
-#define SIZE_LIMIT (64ll << 20)
-
 static void resize(struct tfs_node *n, size_t size)
 {
 	n->data = realloc(n->data, size + 1);
@@ -148,7 +145,7 @@ static void tfs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int t
 
 	if (!n)
 		return done(t, req, ESTALE);
-	if (to_set & FUSE_SET_ATTR_SIZE && (attr->st_size < 0 || attr->st_size > SIZE_LIMIT))
+	if (to_set & FUSE_SET_ATTR_SIZE && (attr->st_size < 0 || attr->st_size > t->size_limit))
 		return done(t, req, EFBIG);
 	if (to_set & FUSE_SET_ATTR_MODE)
 		n->st.st_mode = attr->st_mode;
@@ -291,7 +288,7 @@ static void tfs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t si
 
 	if (!n)
 		return done(t, req, ESTALE);
-	if (off < 0 || off > SIZE_LIMIT - (off_t)size)
+	if (off < 0 || off > t->size_limit - (off_t)size)
 		return done(t, req, EFBIG);
 	if ((size_t)off + size > (size_t)n->st.st_size)
 		resize(n, (size_t)off + size);
@@ -466,6 +463,7 @@ struct tfs *tfs_start(void)
 
 	check(t);
 	t->device_fd = -1;
+	t->size_limit = 1 << 30;
 	pthread_mutex_init(&t->lock, NULL);
 	check(add_node(t, S_IFDIR | 0755, NULL) == FUSE_ROOT_ID);
 	snprintf(t->dir, sizeof(t->dir), "%s/trivialfs.XXXXXX", tmp ?: "/tmp");

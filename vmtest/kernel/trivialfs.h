@@ -44,6 +44,7 @@ struct tfs {
 	atomic_ulong requests[TFS_OPCODES]; /* by enum fuse_opcode */
 	atomic_ulong forgotten;             /* lookups that the kernel counted and then forgot */
 	atomic_int read_delay_ms;
+	off_t size_limit; /* of a file; what is more is EFBIG. First 1 GiB. */
 
 	/* the kernel side; object NULL: without */
 	int device_fd;
@@ -75,6 +76,7 @@ void tfs_publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id);
 void tfs_publish_packed(struct tfs *t, uint64_t ino, uint64_t backing_id, uint64_t offset);
 /* With EXTFUSE_INODE_LENT. */
 void tfs_publish_lent(struct tfs *t, uint64_t ino, uint64_t backing_id);
+void tfs_publish_lent_bare(struct tfs *t, uint64_t ino, uint64_t backing_id); /* no extended attribute */
 /* With EXTFUSE_INODE_NO_XATTR, whatever the daemon says. */
 void tfs_publish_bare_inode(struct tfs *t, uint64_t ino);
 void tfs_publish_name(struct tfs *t, uint64_t parent, const char *name, uint64_t ino);

@@ -85,6 +85,7 @@ struct world *world_start(void)
 	printf("     FUZZ_SEED=0x%llx\n", (unsigned long long)w->seed);
 	fflush(stdout);
 	w->t = tfs_start();
+	w->t->size_limit = 64 << 20; /* of many files, in one small machine */
 	for (int i = 0; i < WORLD_FILES; i++) {
 		struct world_file *f = &w->files[i];
 		char path[] = "/var/tmp/worldXXXXXX";
