@@ -302,6 +302,7 @@ enum extfuse_verdict {
 	EXTFUSE_V_PASS = 0,    /* to the daemon; so is every value not named here */
 	EXTFUSE_V_REPLY = 1,   /* ctx->error and ctx->out are the answer */
 	EXTFUSE_V_BACKING = 2, /* do this I/O on ctx->backing_id at ctx->backing_offset */
+	EXTFUSE_V_PRIVS = 3,   /* of a write: ask again with EXTFUSE_WRITE_PRIVS */
 };
 
 /*
@@ -417,6 +418,10 @@ struct extfuse_write {
 enum extfuse_write_flags {
 	EXTFUSE_WRITE_PROBE = 1 << 0,
 	EXTFUSE_WRITE_AGAIN = 1 << 1, /* a further part of a write(2) already counted */
+	/* What a write takes away from a file (set-id bits, capabilities) is away. Without this there is no
+	   V_BACKING for a file that may have extended attributes, but V_PRIVS: looking for them costs the
+	   caller a request. */
+	EXTFUSE_WRITE_PRIVS = 1 << 2,
 };
 
 /* ---- the module's device ------------------------------------------------ */

@@ -21,13 +21,14 @@ static __always_inline int pass_write(const struct extfuse_write *wr, enum extfu
 	return EXTFUSE_V_PASS;
 }
 
-static __always_inline bool is_lent(__u64 ino, __u64 *ret_backing_id)
+static __always_inline bool is_lent(__u64 ino, __u64 *ret_backing_id, __u32 *ret_flags)
 {
 	struct extfuse_inode *i = bpf_map_lookup_elem(&inode, &ino);
 
 	if (!i || !(i->flags & EXTFUSE_INODE_LENT) || expired(i->expires_ns))
 		return false;
 	*ret_backing_id = i->backing_id;
+	*ret_flags = i->flags;
 	return is_still(&i->attr.ino, ino);
 }
 
@@ -50,14 +51,15 @@ static __noinline bool have_dirty(__u64 ino, __u64 chunk, __u64 fresh_chunk)
 	       !bpf_map_update_elem(&dirty, &key, &none, BPF_NOEXIST);
 }
 
-static __always_inline enum extfuse_outcome may_write(struct extfuse_write *wr, struct extfuse_written *w)
+static __always_inline enum extfuse_outcome may_write(struct extfuse_write *wr, struct extfuse_written *w,
+                                                      __u32 *ret_flags)
 {
 	__u64 first = wr->pos >> EXTFUSE_CHUNK_SHIFT, last = (wr->pos + wr->count - 1) >> EXTFUSE_CHUNK_SHIFT;
 	__u64 backing_id;
 
 	if (!is_still(&w->ino, wr->nodeid)) /* counted in is another's, which then waits in vain, no more */
 		return EXTFUSE_STALE;
-	if (!is_lent(wr->nodeid, &backing_id))
+	if (!is_lent(wr->nodeid, &backing_id, ret_flags))
 		return EXTFUSE_MISS;
 	if (wr->size != w->size) /* the VFS does not know it yet */
 		return EXTFUSE_STALE;
@@ -76,17 +78,22 @@ static __always_inline int do_write(struct extfuse_write *wr)
 	struct extfuse_written *w;
 	enum extfuse_outcome outcome;
 	__u64 ino = wr->nodeid, id;
+	__u32 flags = 0;
 
 	if (wr->flags & EXTFUSE_WRITE_PROBE)
-		return is_lent(ino, &id) ? EXTFUSE_V_BACKING : pass_write(wr, EXTFUSE_MISS);
+		return is_lent(ino, &id, &flags) ? EXTFUSE_V_BACKING : pass_write(wr, EXTFUSE_MISS);
 	w = bpf_map_lookup_elem(&written, &ino);
 	if (!w)
 		return pass_write(wr, EXTFUSE_MISS);
 	__sync_fetch_and_add(&w->writing, 1);
-	outcome = may_write(wr, w);
+	outcome = may_write(wr, w, &flags);
 	if (outcome != EXTFUSE_HIT) {
 		__sync_fetch_and_add(&w->writing, -1);
 		return pass_write(wr, outcome);
+	}
+	if (!(wr->flags & EXTFUSE_WRITE_PRIVS || flags & EXTFUSE_INODE_NO_XATTR)) {
+		__sync_fetch_and_add(&w->writing, -1);
+		return EXTFUSE_V_PRIVS;
 	}
 	if (!(wr->flags & EXTFUSE_WRITE_AGAIN))
 		count(EXTFUSE_OP_WRITE, EXTFUSE_HIT);

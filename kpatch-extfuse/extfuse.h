@@ -210,6 +210,18 @@ extern atomic_t extfuse_fallbacks_count;
 void extfuse_fallback_begin(struct extfuse_fallback *fallback, const void *what);
 void extfuse_fallback_end(struct extfuse_fallback *fallback);
 
+/*
+ * override_creds() without taking a reference: the backing file has one, and
+ * stays as long as the SRCU section.
+ */
+static __always_inline const struct cred *extfuse_lend_creds(const struct cred *cred)
+{
+	const struct cred *old = current->cred;
+
+	rcu_assign_pointer(current->cred, cred);
+	return old;
+}
+
 typedef ssize_t (*extfuse_iter_fn)(struct kiocb *iocb, struct iov_iter *iter);
 /* Call fs/fuse's own read_iter or write_iter so. */
 ssize_t extfuse_iter_original(extfuse_iter_fn original, struct kiocb *iocb, struct iov_iter *iter);

@@ -153,18 +153,6 @@ bool extfuse_could_read(struct file *file, loff_t pos, size_t count)
 	return could;
 }
 
-/*
- * override_creds() without taking a reference: the backing file has one, and
- * stays as long as the SRCU section.
- */
-static __always_inline const struct cred *extfuse_lend_creds(const struct cred *cred)
-{
-	const struct cred *old = current->cred;
-
-	rcu_assign_pointer(current->cred, cred);
-	return old;
-}
-
 /* Read into the pages that are there: a fault could wait for the daemon, or for ever. */
 static ssize_t extfuse_read_once(struct extfuse_backing *backing, struct iov_iter *to, loff_t pos,
                                  size_t count)

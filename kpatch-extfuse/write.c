@@ -68,16 +68,18 @@ static void extfuse_write_end(struct inode *inode, struct extfuse_write *wr)
 
 /*
  * The verdict on [wr->pos, + wr->count), in an SRCU section of *ret_dev that goes on if it is a backing file.
- * NULL: the original's.
+ * NULL: the original's; *ret_privs: or one is to ask again without privileges of the file.
  */
 static struct extfuse_backing *extfuse_decide_write(struct inode *inode, struct extfuse_write *wr,
-                                                    struct extfuse_dev **ret_dev, int *ret_srcu)
+                                                    struct extfuse_dev **ret_dev, int *ret_srcu,
+                                                    bool *ret_privs)
 {
 	struct extfuse_backing *backing = NULL;
 	struct extfuse_inst *inst;
 	struct extfuse_dev *dev;
-	int srcu;
+	int verdict, srcu;
 
+	*ret_privs = false;
 	if (extfuse_must_step_aside(inode))
 		return NULL;
 	rcu_read_lock();
@@ -86,7 +88,9 @@ static struct extfuse_backing *extfuse_decide_write(struct inode *inode, struct 
 		goto out;
 	dev = inst->dev;
 	srcu = srcu_read_lock(&dev->srcu);
-	if (inst->ops->write(wr) == EXTFUSE_V_BACKING) {
+	verdict = inst->ops->write(wr);
+	*ret_privs = verdict == EXTFUSE_V_PRIVS;
+	if (verdict == EXTFUSE_V_BACKING) {
 		if (wr->backing_offset <= LLONG_MAX - wr->count)
 			backing = extfuse_backing_find(dev, wr->backing_id);
 		if (backing && !(backing->file->f_mode & FMODE_CAN_WRITE))
@@ -111,7 +115,7 @@ static ssize_t extfuse_write_once(struct extfuse_backing *backing, struct iov_it
 {
 	struct kiocb iocb = {.ki_filp = backing->file, .ki_pos = wr->backing_offset};
 	size_t rest = iov_iter_count(from) - wr->count;
-	const struct cred *old = override_creds(backing->cred);
+	const struct cred *old = extfuse_lend_creds(backing->cred);
 	ssize_t ret;
 
 	iov_iter_truncate(from, wr->count);
@@ -121,7 +125,7 @@ static ssize_t extfuse_write_once(struct extfuse_backing *backing, struct iov_it
 	pagefault_enable();
 	file_end_write(backing->file);
 	iov_iter_reexpand(from, iov_iter_count(from) + rest);
-	revert_creds(old);
+	extfuse_lend_creds(old);
 	return ret;
 }
 
@@ -143,8 +147,8 @@ static void extfuse_wrote(struct inode *inode, loff_t end, struct timespec64 now
 	inode_set_ctime_to_ts(inode, now);
 }
 
-/* One piece. Bytes written; 0: the original's; or a negative errno. */
-static ssize_t extfuse_write_piece(struct kiocb *iocb, struct iov_iter *from, u32 flags)
+/* One piece. Bytes written; 0: the original's, or *ret_privs: to be done again; or a negative errno. */
+static ssize_t extfuse_write_piece(struct kiocb *iocb, struct iov_iter *from, u32 flags, bool *ret_privs)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct extfuse_write wr = {
@@ -160,7 +164,7 @@ static ssize_t extfuse_write_piece(struct kiocb *iocb, struct iov_iter *from, u3
 	ssize_t ret;
 	int srcu;
 
-	backing = extfuse_decide_write(inode, &wr, &dev, &srcu);
+	backing = extfuse_decide_write(inode, &wr, &dev, &srcu, ret_privs);
 	if (!backing)
 		return 0;
 	ret = extfuse_write_once(backing, from, &wr);
@@ -176,16 +180,34 @@ static ssize_t extfuse_write_piece(struct kiocb *iocb, struct iov_iter *from, u3
 	return ret ?: -EIO;
 }
 
-/* Under the inode's lock, with the checks of the original done. Bytes written; 0: the original's. */
+/*
+ * Under the inode's lock, with the checks of the original done. Bytes written; 0: the original's; or a
+ * negative errno.
+ *
+ * What file_remove_privs() would find is a set-id bit or a capability. The latter is an extended attribute,
+ * and to set one takes this lock: so of a file that has none by the verdict nothing is to be removed.
+ */
 static ssize_t extfuse_write_locked(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct address_space *mapping = iocb->ki_filp->f_mapping;
+	bool privs = file_inode(iocb->ki_filp)->i_mode & (S_ISUID | S_ISGID), faulted = false;
 	loff_t start = iocb->ki_pos;
-	bool faulted = false;
 	ssize_t n, total = 0;
+	u32 flags = 0;
 
 	while (iov_iter_count(from) && !fatal_signal_pending(current)) {
-		n = extfuse_write_piece(iocb, from, total || faulted ? EXTFUSE_WRITE_AGAIN : 0);
+		if (privs) {
+			n = file_remove_privs(iocb->ki_filp);
+			if (n)
+				return n;
+			flags |= EXTFUSE_WRITE_PRIVS;
+		}
+		n = extfuse_write_piece(iocb, from, total || faulted ? flags | EXTFUSE_WRITE_AGAIN : flags,
+		                        &privs);
+		if (privs && !(flags & EXTFUSE_WRITE_PRIVS))
+			continue;
+		privs = false;
+		flags |= EXTFUSE_WRITE_PRIVS;
 		if (n > 0) {
 			total += n;
 			faulted = false;
@@ -213,9 +235,7 @@ notrace ssize_t extfuse_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	inode_lock(inode);
 	ret = generic_write_checks(iocb, from);
 	if (ret > 0) {
-		ret = file_remove_privs(iocb->ki_filp);
-		if (!ret)
-			ret = extfuse_write_locked(iocb, from);
+		ret = extfuse_write_locked(iocb, from);
 		inode_unlock(inode);
 		/* It checks anew; what of the position and length was settled settles again. */
 		if (!ret)

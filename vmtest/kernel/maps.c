@@ -146,6 +146,12 @@ void tfs_publish_lent(struct tfs *t, uint64_t ino, uint64_t backing_id)
 	publish_inode(t, ino, backing_id, 0, EXTFUSE_INODE_CACHED | EXTFUSE_INODE_LENT);
 }
 
+void tfs_publish_lent_bare(struct tfs *t, uint64_t ino, uint64_t backing_id)
+{
+	publish_inode(t, ino, backing_id, 0,
+	              EXTFUSE_INODE_CACHED | EXTFUSE_INODE_LENT | EXTFUSE_INODE_NO_XATTR);
+}
+
 void tfs_publish_bare_inode(struct tfs *t, uint64_t ino)
 {
 	publish_inode(t, ino, 0, 0, EXTFUSE_INODE_NO_XATTR);

@@ -246,6 +246,26 @@ static void what_is_not_lent_so_far_passes(void)
 	teardown(&f);
 }
 
+/* Each write(2) takes capabilities away, and to look for them is a request. */
+static void capabilities_are_looked_for_where_there_may_be_some(void)
+{
+	struct fixture f = setup_lent(O_RDWR);
+
+	check_equal(pwrite(f.fd, "1", 1, 0), 1); /* nothing is said of its attributes */
+	check_equal(tfs_requests(f.t, FUSE_GETXATTR), 1);
+	tfs_publish_lent_bare(f.t, f.ino, f.id);
+	check_equal(pwrite(f.fd, "23", 2, 1), 2);
+	check_equal(pwrite(f.fd, "3", 1, 3), 1);
+	check_equal(tfs_requests(f.t, FUSE_GETXATTR), 1);
+	check_equal(tfs_stat(f.t, EXTFUSE_OP_GETXATTR, EXTFUSE_NEGATIVE), 0);
+	check_equal(tfs_stat(f.t, EXTFUSE_OP_WRITE, EXTFUSE_HIT), 3);
+	check_equal(tfs_stat(f.t, EXTFUSE_OP_WRITE, EXTFUSE_MISS), 0);
+	check_equal(written(&f).writing, 0);
+	check_equal(tfs_requests(f.t, FUSE_WRITE), 0);
+	check_cache(&f, 0, "1233o");
+	teardown(&f);
+}
+
 static void a_request_that_changes_the_inode_ends_it(void)
 {
 	struct fixture f = setup_lent(O_RDWR);
@@ -364,6 +384,7 @@ const struct test write_tests[] = {
 	TEST(each_page_that_is_written_is_noted_and_no_other),
 	TEST(appending_goes_to_the_end_whatever_the_offset),
 	TEST(what_is_not_lent_so_far_passes),
+	TEST(capabilities_are_looked_for_where_there_may_be_some),
 	TEST(a_request_that_changes_the_inode_ends_it),
 	TEST(a_buffer_is_fetched_and_ends_where_it_ends),
 	TEST(a_file_with_a_writable_mapping_is_written_by_the_daemon),

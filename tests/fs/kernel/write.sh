@@ -78,7 +78,7 @@ elif sys.argv[1] == "sync":
     check("new", bytes(wanted))
     open("../wanted", "wb").write(wanted)
 elif sys.argv[1] == "others":
-    import resource, signal, mmap
+    import resource, signal, struct, mmap
     fd = os.open("o", os.O_CREAT | os.O_RDWR)
     os.write(fd, b"x" * 10000)
     os.chmod("o", 0o4755)                          # a change of the mode in between, kept
@@ -125,6 +125,14 @@ elif sys.argv[1] == "others":
     os.pwrite(fd, b"unlinked", 0)
     assert os.pread(fd, 9, 0) == b"unlinkedx"
     os.close(fd)
+    capable = os.open("capable", os.O_CREAT | os.O_RDWR)
+    os.write(capable, b"x")
+    os.setxattr("capable", "security.capability", struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0))
+    os.pwrite(capable, b"y", 0)                     # which takes it away
+    assert os.listxattr("capable") == []
+    os.pwrite(capable, b"z", 1)
+    check("capable", b"yz")
+    os.close(capable)
     ro = os.open("new", os.O_RDONLY)                # never written by this
     try:
         os.write(ro, b"!")
