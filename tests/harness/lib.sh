@@ -222,6 +222,18 @@ free_port() {
 	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
+# daemons_in_cgroup FOLDER: every daemon that is started from now on is born in that cgroup.
+daemons_in_cgroup() {
+	mkdir bin
+	cat >bin/curvefs-fuse <<-EOS
+		#!/bin/sh
+		echo \$\$ >"$1/cgroup.procs"
+		exec "$(command -v curvefs-fuse)" "\$@"
+	EOS
+	chmod +x bin/curvefs-fuse
+	PATH=$CASE_DIR/bin:$PATH
+}
+
 # run_python [ARGUMENT...] <<'EOF': a piece of Python in which $MNT is the current directory, and
 # raises(ERRNO, function, *arguments) checks that a call fails as it must.
 run_python() {

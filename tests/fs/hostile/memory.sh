@@ -17,15 +17,7 @@ if ! { mount -t cgroup2 none groups && { echo +memory >groups/cgroup.subtree_con
 	old=/sys/fs/cgroup/memory$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup)
 	try_group "$old" memory.limit_in_bytes || skip "no memory cgroup to be had here"
 fi
-# The daemon is born in it.
-mkdir bin
-cat >bin/curvefs-fuse <<EOS
-#!/bin/sh
-echo \$\$ >"$group/cgroup.procs"
-exec "$(command -v curvefs-fuse)" "\$@"
-EOS
-chmod +x bin/curvefs-fuse
-PATH=$CASE_DIR/bin:$PATH
+daemons_in_cgroup "$group"
 fresh_volume
 mount_volume "${options[@]}"
 grep -qx "$DAEMON" "$group/cgroup.procs"

@@ -13,14 +13,7 @@ apps=$CASE_DIR/groups/$name-apps tight=$CASE_DIR/groups/$name-daemon
 mkdir "$apps" "$tight"
 echo $((96 << 20)) >"$apps/memory.max"
 echo $((96 << 20)) >"$tight/memory.max"
-mkdir bin
-cat >bin/curvefs-fuse <<EOS
-#!/bin/sh
-echo \$\$ >"$tight/cgroup.procs"
-exec "$(command -v curvefs-fuse)" "\$@"
-EOS
-chmod +x bin/curvefs-fuse
-PATH=$CASE_DIR/bin:$PATH
+daemons_in_cgroup "$tight"
 fresh_volume
 mount_volume --buffer-size 16M
 grep -qx "$DAEMON" "$tight/cgroup.procs"
