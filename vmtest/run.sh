@@ -132,6 +132,10 @@ qemu_opts+=" -drive file=$top/build/guest.img,if=none,id=often,format=raw,readon
 qemu_opts+=" -device virtio-blk-pci,drive=often,serial=often"
 qemu_opts+=" -fsdev local,id=usr,path=/usr,security_model=none,multidevs=remap,readonly=on"
 qemu_opts+=" -device virtio-9p-pci,fsdev=usr,mount_tag=usr"
+# In place of the systemd of the guest's start, which is its udev (virtme-ng's --rodir would do this, but for a
+# folder of an overlay only).
+qemu_opts+=" -fsdev local,id=init,path=$top/vmtest/init,security_model=none,multidevs=remap,readonly=on"
+qemu_opts+=" -device virtio-9p-pci,fsdev=init,mount_tag=virtme.initmount0"
 qemu_opts+=" -chardev file,id=klog,path=$state/console -serial chardev:klog"
 [ -z "$icount" ] || qemu_opts+=" -icount shift=0,sleep=off"
 
@@ -150,7 +154,8 @@ cd "$top" || die "cannot enter $top"
 boot() {
 	TMPDIR=$state/tmp setpriv --pdeathsig TERM timeout -k 5 "$timeout" \
 		vng --disable-kvm --force-9p --run "$image" --cpus "$cpus" --memory "$memory" --rw \
-		--append "console=ttyS1 loglevel=5 rcupdate.rcu_cpu_stall_timeout=60 norandmaps" --qemu-opts="$qemu_opts" \
+		--append "console=ttyS1 loglevel=5 rcupdate.rcu_cpu_stall_timeout=60 norandmaps" \
+		--append virtme_initmount0=/usr/lib/systemd --qemu-opts="$qemu_opts" \
 		-- "exec $(printf %q "$top/vmtest/guest") $(printf %q "$state")" \
 		</dev/null >"$state/out" 2>"$state/err" 8>&- 9>&- &
 	vm=$!
