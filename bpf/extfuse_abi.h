@@ -153,7 +153,7 @@ struct extfuse_written {
 	__u64 max_bytes;   /* a write that would make it more passes */
 	__u64 fresh_chunk; /* from this chunk on, for EXTFUSE_FRESH_CHUNKS, the kernel makes "dirty" entries
 	                    */
-	__u64 first_chunk; /* those written to lie in [first_chunk, last_chunk]; first > last: none */
+	__u64 first_chunk; /* those with "dirty" pages lie in [first_chunk, last_chunk]; first > last: none */
 	__u64 last_chunk;
 	__u32 writing; /* writes under way */
 	__u32 reserved;

@@ -4,9 +4,9 @@
  * and time in map "written", until the daemon takes the file back (fsync, close, or anything else that it has
  * to do with the bytes).  All but the probe runs under the inode's lock, so one at a time for a file.
  *
- * What a write needs is there before its bytes change: an entry in "dirty" for each chunk.  For a chunk that
- * the file had when it was lent the daemon makes it, once the cache no longer vouches for the bytes
- * (cache.h); from fresh_chunk on there was nothing to vouch for, and it is made here.
+ * What a write needs is there before its bytes change: an entry in "dirty" for each chunk, which says so. For
+ * a chunk that the file had when it was lent the daemon makes it, once the cache no longer vouches for the
+ * bytes (cache.h); from fresh_chunk on there was nothing to vouch for, and it is made here.
  */
 #ifndef EXTFUSE_WRITE_BPF_H
 #define EXTFUSE_WRITE_BPF_H
@@ -32,29 +32,67 @@ static __always_inline bool is_lent(__u64 ino, __u64 *ret_backing_id, __u32 *ret
 	return is_still(&i->attr.ino, ino);
 }
 
-static __noinline struct extfuse_dirty *find_dirty(__u64 ino, __u64 chunk)
+/*
+ * Note that pages first..last of a chunk, both < EXTFUSE_PAGES_PER_CHUNK, are about to be written. @return
+ * false: there is no entry for the chunk, and it is not one to be made here.
+ *
+ * A write that then fails leaves a page too many there: it is uploaded, and is what it was.
+ */
+static __noinline bool mark_dirty(const struct extfuse_chunk_key *key, __u64 fresh_chunk, __u32 first,
+                                  __u32 last)
 {
-	struct extfuse_chunk_key key = {.ino = ino, .chunk = chunk};
+	struct extfuse_dirty *d = bpf_map_lookup_elem(&dirty, key);
+	__u32 word = first / 64, last_word = last / 64;
+	__u64 mask = ~0ull << (first & 63);
 
-	return bpf_map_lookup_elem(&dirty, &key);
+	if (!d) {
+		struct extfuse_dirty none = {};
+
+		if (key->chunk < fresh_chunk || key->chunk - fresh_chunk >= EXTFUSE_FRESH_CHUNKS ||
+		    bpf_map_update_elem(&dirty, key, &none, BPF_NOEXIST))
+			return false;
+		d = bpf_map_lookup_elem(&dirty, key);
+		if (!d)
+			return false;
+	}
+	for (int i = 0; i < EXTFUSE_PAGES_PER_CHUNK / 64; i++) {
+		__u64 *pages = &d->pages[word & (EXTFUSE_PAGES_PER_CHUNK / 64 - 1)];
+
+		if (word == last_word)
+			mask &= ~0ull >> (63 - (last & 63));
+		if ((*pages & mask) != mask)
+			__sync_fetch_and_or(pages, mask);
+		if (word++ >= last_word)
+			break;
+		mask = ~0ull;
+	}
+	return true;
 }
 
-/* @return whether there is an entry for the chunk now. */
-static __noinline bool have_dirty(__u64 ino, __u64 chunk, __u64 fresh_chunk)
+/* The same for all of a write, at most EXTFUSE_WRITE_MAX bytes and so in two chunks. */
+static __always_inline bool mark_write(const struct extfuse_write *wr, struct extfuse_written *w)
 {
-	struct extfuse_chunk_key key = {.ino = ino, .chunk = chunk};
-	struct extfuse_dirty none = {};
+	__u64 end = wr->pos + wr->count - 1, last_chunk = end >> EXTFUSE_CHUNK_SHIFT;
+	struct extfuse_chunk_key key = {.ino = wr->nodeid, .chunk = wr->pos >> EXTFUSE_CHUNK_SHIFT};
+	__u32 first = (wr->pos >> EXTFUSE_PAGE_SHIFT) & (EXTFUSE_PAGES_PER_CHUNK - 1);
+	__u32 last = (end >> EXTFUSE_PAGE_SHIFT) & (EXTFUSE_PAGES_PER_CHUNK - 1);
 
-	if (find_dirty(ino, chunk))
-		return true;
-	return chunk >= fresh_chunk && chunk - fresh_chunk < EXTFUSE_FRESH_CHUNKS &&
-	       !bpf_map_update_elem(&dirty, &key, &none, BPF_NOEXIST);
+	/* Where the daemon looks for entries. */
+	if (key.chunk < w->first_chunk)
+		w->first_chunk = key.chunk;
+	if (last_chunk > w->last_chunk)
+		w->last_chunk = last_chunk;
+	if (key.chunk == last_chunk)
+		return mark_dirty(&key, w->fresh_chunk, first, last);
+	if (!mark_dirty(&key, w->fresh_chunk, first, EXTFUSE_PAGES_PER_CHUNK - 1))
+		return false;
+	key.chunk = last_chunk;
+	return mark_dirty(&key, w->fresh_chunk, 0, last);
 }
 
 static __always_inline enum extfuse_outcome may_write(struct extfuse_write *wr, struct extfuse_written *w,
                                                       __u32 *ret_flags)
 {
-	__u64 first = wr->pos >> EXTFUSE_CHUNK_SHIFT, last = (wr->pos + wr->count - 1) >> EXTFUSE_CHUNK_SHIFT;
 	__u64 backing_id;
 
 	if (!is_still(&w->ino, wr->nodeid)) /* counted in is another's, which then waits in vain, no more */
@@ -64,9 +102,6 @@ static __always_inline enum extfuse_outcome may_write(struct extfuse_write *wr, 
 	if (wr->size != w->size) /* the VFS does not know it yet */
 		return EXTFUSE_STALE;
 	if (wr->count > EXTFUSE_WRITE_MAX || w->bytes + wr->count > w->max_bytes)
-		return EXTFUSE_UNCOVERED;
-	if (!have_dirty(wr->nodeid, first, w->fresh_chunk) ||
-	    (last != first && !have_dirty(wr->nodeid, last, w->fresh_chunk)))
 		return EXTFUSE_UNCOVERED;
 	wr->backing_id = backing_id;
 	wr->backing_offset = wr->pos;
@@ -95,31 +130,13 @@ static __always_inline int do_write(struct extfuse_write *wr)
 		__sync_fetch_and_add(&w->writing, -1);
 		return EXTFUSE_V_PRIVS;
 	}
+	if (!mark_write(wr, w)) {
+		__sync_fetch_and_add(&w->writing, -1);
+		return pass_write(wr, EXTFUSE_UNCOVERED);
+	}
 	if (!(wr->flags & EXTFUSE_WRITE_AGAIN))
 		count(EXTFUSE_OP_WRITE, EXTFUSE_HIT);
 	return EXTFUSE_V_BACKING;
-}
-
-/* Pages first..last of a chunk, both < EXTFUSE_PAGES_PER_CHUNK. */
-static __noinline int set_dirty(__u64 ino, __u64 chunk, __u32 first, __u32 last)
-{
-	struct extfuse_dirty *d = find_dirty(ino, chunk);
-
-	if (!d)
-		return 0;
-	for (__u32 i = 0; i < EXTFUSE_PAGES_PER_CHUNK / 64; i++) {
-		__u64 mask = ~0ull;
-
-		if (i < first / 64 || i > last / 64)
-			continue;
-		if (i == first / 64)
-			mask &= ~0ull << (first & 63);
-		if (i == last / 64)
-			mask &= ~0ull >> (63 - (last & 63));
-		if ((d->pages[i] & mask) != mask)
-			__sync_fetch_and_or(&d->pages[i], mask);
-	}
-	return 0;
 }
 
 static __always_inline void note_first_write(void *ctx, __u64 ino)
@@ -138,31 +155,17 @@ static __always_inline void note_first_write(void *ctx, __u64 ino)
 static __always_inline int do_write_end(void *ctx, struct extfuse_write *wr)
 {
 	__u64 ino = wr->nodeid, end = wr->pos + wr->written;
-	__u64 first = wr->pos >> EXTFUSE_PAGE_SHIFT, last = (end - 1) >> EXTFUSE_PAGE_SHIFT;
-	__u64 first_chunk = wr->pos >> EXTFUSE_CHUNK_SHIFT, last_chunk = (end - 1) >> EXTFUSE_CHUNK_SHIFT;
 	struct extfuse_written *w = bpf_map_lookup_elem(&written, &ino);
 
 	if (!w || !is_still(&w->ino, ino))
 		return 0;
 	if (wr->written) {
-		first &= EXTFUSE_PAGES_PER_CHUNK - 1;
-		last &= EXTFUSE_PAGES_PER_CHUNK - 1;
-		if (first_chunk == last_chunk) {
-			set_dirty(ino, first_chunk, first, last);
-		} else {
-			set_dirty(ino, first_chunk, first, EXTFUSE_PAGES_PER_CHUNK - 1);
-			set_dirty(ino, last_chunk, 0, last);
-		}
 		if (!w->time_ns)
 			note_first_write(ctx, ino);
 		if (end > w->size)
 			w->size = end;
 		w->time_ns = wr->time_ns;
 		w->bytes += wr->written;
-		if (first_chunk < w->first_chunk)
-			w->first_chunk = first_chunk;
-		if (last_chunk > w->last_chunk)
-			w->last_chunk = last_chunk;
 	}
 	__sync_fetch_and_add(&w->writing, -1);
 	return 0;

@@ -132,7 +132,7 @@ proctype kernel() {
 in_kernel:
 		if
 		:: MISTAKE == 3 -> dirty = true; note_value = number; writing--
-		:: else
+		:: else -> dirty = true               /* [mark_write()] */
 		fi;
 		touching = true;                      /* [extfuse_write_once()] */
 		file = number;
@@ -140,7 +140,6 @@ in_kernel:
 		if
 		:: MISTAKE == 3
 		:: else ->
-			dirty = true;                 /* [set_dirty()] */
 			note_value = number;
 			writing--                     /* [do_write_end()] */
 		fi;

@@ -77,7 +77,7 @@ static void drop_dirty(struct publish *p, struct loan *loan)
 	/* Most files have few of those, or none. */
 	if (loan->lent && kernel_get_written(p->kernel, loan->ino, &w) == 0 && !w.writing &&
 	    w.last_chunk < end)
-		end = w.time_ns ? w.last_chunk + 1 : loan->fresh;
+		end = w.first_chunk <= w.last_chunk ? w.last_chunk + 1 : loan->fresh;
 	for (uint64_t n = loan->fresh; n < end; n++)
 		kernel_drop_dirty(p->kernel, loan->ino, n);
 }
@@ -282,7 +282,7 @@ static int harvest(struct publish *p, const struct loan *loan, const struct extf
 
 /*
  * What was written is known now: those entries are empty again. A fresh chunk that was written to may be so
- * again; the cache takes it as lent.
+ * again; the cache takes it as lent. One that has no byte of the file got its entry for a write that failed.
  */
 static void clear(struct publish *p, struct loan *loan, const struct extfuse_written *w)
 {
@@ -294,7 +294,8 @@ static void clear(struct publish *p, struct loan *loan, const struct extfuse_wri
 		    kernel_put_dirty(p->kernel, loan->ino, loan->chunks[i], &none) < 0)
 			kernel_drop_dirty(p->kernel, loan->ino, loan->chunks[i]);
 	for (uint64_t n = loan->fresh; n < fresh_end(loan) && n <= w->last_chunk; n++)
-		if (!get_pages(p, loan, n, &dirty) || add_chunk(p, loan, n) < 0)
+		if (n * EXTFUSE_CHUNK_SIZE >= w->size || !get_pages(p, loan, n, &dirty) ||
+		    add_chunk(p, loan, n) < 0)
 			kernel_drop_dirty(p->kernel, loan->ino, n);
 }
 
@@ -333,9 +334,9 @@ int publish_take_back(struct publish *p, uint64_t ino, bool end,
 		r = harvest(p, loan, &w, &h);
 		if (r < 0)
 			return r;
-		if (!end)
-			clear(p, loan, &w);
 	}
+	if (r == 0 && !end && w.first_chunk <= w.last_chunk)
+		clear(p, loan, &w);
 	if (end) {
 		publish_drop_loan(p, stripe, ino);
 		return 0;

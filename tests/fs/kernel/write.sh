@@ -65,6 +65,16 @@ elif sys.argv[1] == "small":
 elif sys.argv[1] == "empty":
     for i in range(5):
         os.close(os.open("empty%d" % i, os.O_CREAT | os.O_WRONLY))
+elif sys.argv[1] == "bad":
+    import ctypes
+    fd = os.open("bad", os.O_CREAT | os.O_RDWR)
+    os.write(fd, b"good")
+    pwrite = ctypes.CDLL(None, use_errno=True).pwrite
+    pwrite.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_long]
+    for at in (0, 6 * M, 4 * M - 1):
+        assert pwrite(fd, 1, 5, at) == -1 and ctypes.get_errno() == 14
+    os.close(fd)
+    check("bad", b"good")
 elif sys.argv[1] == "sync":
     fd = os.open("new", os.O_RDWR)
     for round in range(4):
@@ -151,6 +161,10 @@ files=$(stat_counter cache.files)
 ops empty
 assert_eq "$(stat_counter cache.files)" "$files" "files in the cache"
 assert_daemon_not_asked getattr -- stat "$MNT"/empty{0..4}
+# Writes that fail leave nothing: the chunks that they would have been in are not written to later as if they were lent.
+ops bad
+! bpf_on || curvefs maps "$MNT" --map dirty --json | python3 -c 'import json, sys
+assert not [e for e in json.load(sys.stdin)["dirty"]["entries"] if e.get("path") == "/bad"]'
 # 4 times 32 writes and an fsync: the first goes by the daemon, which lends the file and does again after each fsync.
 before=$(stat_counter daemon.write)
 assert_kernel_hits write -- ops sync
