@@ -119,7 +119,7 @@ $(passthrough): $(passthrough-src)
 
 # Of the file that is mapped.  Under emulation to write it takes longer than all else.
 MAPPED_MIB ?= 256
-.PHONY: bench-icount bench-docs
+.PHONY: bench-icount bench-profile bench-docs
 bench: all harness $(passthrough) ## measure in a VM, in time and in instructions, and draw it: build/bench.json, .svg
 	$(Q)vmtest/run.sh --memory 4G --timeout 1800 -- env mapped_mib=$(MAPPED_MIB) tests/bench/bench.sh time
 	$(Q)vmtest/run.sh --icount --timeout 1800 -- tests/bench/bench.sh instructions
@@ -127,8 +127,12 @@ bench: all harness $(passthrough) ## measure in a VM, in time and in instruction
 bench-icount: all harness $(passthrough) ## measure instructions only: the same on any machine
 	$(Q)vmtest/run.sh --icount --timeout 1800 -- tests/bench/bench.sh instructions
 	$(Q)tests/bench/bench.py $(B)/bench/instructions.rows
-bench-docs: bench ## measure, and keep the figures in docs/
-	$(Q)cp $(B)/bench.json $(B)/bench.svg docs/
+bench-profile: all harness ## where the instructions go, by function: build/bench/profile.txt
+	$(Q)mkdir -p $(B)/bench
+	$(Q)vmtest/run.sh --icount --timeout 1800 -- tests/bench/profile.sh $(OPERATIONS) >$(B)/bench/profile.txt
+	$(Q)cat $(B)/bench/profile.txt
+bench-docs: bench bench-profile ## measure, and keep the figures in docs/
+	$(Q)cp $(B)/bench.json $(B)/bench.svg $(B)/bench/profile.txt docs/
 
 # Without a VM: FUSE alone, on this machine.  Both shapes of a million take half an hour.
 FILES ?= 1000000
