@@ -395,10 +395,10 @@ enum extfuse_mmap_flags {
 };
 
 /*
- * write(2) and its kin on a regular file of the mount.  Asked first without the inode's lock
- * (EXTFUSE_WRITE_PROBE): may it be written in the kernel at all?  Then with it, and if the answer is
- * V_BACKING there is exactly one write_end() for it, with the same context, after the bytes are in the
- * backing file.
+ * write(2) and its kin on a regular file of the mount.  Asked under the inode's lock, and if the answer is
+ * V_BACKING there is exactly one write_end() for it, with the same position and count, after the bytes are in
+ * the backing file.  Where the lock is not to be had at once, it is asked without it first
+ * (EXTFUSE_WRITE_PROBE): may the file be written in the kernel at all?
  */
 struct extfuse_write {
 	__u64 nodeid;

@@ -237,9 +237,18 @@ bool extfuse_could_read(struct file *file, loff_t pos, size_t count);
 
 /* ---- write.c ---- */
 
-/* Is the file lent, so that extfuse_write_iter() may do this write? */
-bool extfuse_may_write(struct kiocb *iocb, const struct iov_iter *from);
+enum extfuse_write_how {
+	EXTFUSE_WRITE_ORIGINAL, /* let fuse_file_write_iter() do it */
+	EXTFUSE_WRITE_WHOLE,    /* extfuse_write_iter() */
+	EXTFUSE_WRITE_BEGUN, /* extfuse_write_begun() with what is in struct extfuse_io; the inode is locked
+	                      */
+};
+
+enum extfuse_write_how extfuse_how_to_write(struct kiocb *iocb, struct iov_iter *from,
+                                            struct extfuse_io *ret_io);
 ssize_t extfuse_write_iter(struct kiocb *iocb, struct iov_iter *from);
+ssize_t extfuse_write_begun(struct kiocb *iocb, struct iov_iter *from, struct extfuse_backing *backing,
+                            u64 offset, u64 count, long srcu);
 
 /* ---- mmap.c ---- */
 

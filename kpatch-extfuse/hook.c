@@ -103,9 +103,21 @@ static void notrace extfuse_on_write(unsigned long ip, unsigned long parent_ip, 
 	struct kiocb *iocb = (struct kiocb *)ftrace_regs_get_argument(fregs, 0);
 	struct iov_iter *from = (struct iov_iter *)ftrace_regs_get_argument(fregs, 1);
 	struct fuse_mount *fm = file_inode(iocb->ki_filp)->i_sb->s_fs_info;
+	struct extfuse_io io;
 
-	if (extfuse_maybe_served(fm->fc) && extfuse_may_write(iocb, from))
+	if (!extfuse_maybe_served(fm->fc))
+		return;
+	switch (extfuse_how_to_write(iocb, from, &io)) {
+	case EXTFUSE_WRITE_BEGUN:
+		extfuse_set_args(fregs, (long)io.backing, io.offset, io.count, io.srcu);
+		ftrace_regs_set_instruction_pointer(fregs, (unsigned long)extfuse_write_begun);
+		break;
+	case EXTFUSE_WRITE_WHOLE:
 		ftrace_regs_set_instruction_pointer(fregs, (unsigned long)extfuse_write_iter);
+		break;
+	case EXTFUSE_WRITE_ORIGINAL:
+		break;
+	}
 }
 
 /* int fuse_file_mmap(struct file *file, struct vm_area_struct *vma) */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Writes to a file that the daemon has lent.  The handler only asks whether it is lent; extfuse_write_iter()
- * then runs in place of fuse_file_write_iter(), does under the inode's lock what that would do before it
- * sends anything, and writes the cache file instead.
+ * Writes to a file that the daemon has lent.  Under the inode's lock, what fuse_file_write_iter() would do
+ * before it sends anything is done, and then the cache file is written instead.  If the lock is to be had at
+ * once, the handler begins with that itself, and extfuse_write_begun() goes on; else it only asks whether the
+ * file is lent, and extfuse_write_iter() does all of it.  Both run in place of fuse_file_write_iter().
  *
  * daemon/kernel/lent.pml is a model of who may write when, `make model` checks it.
  *
@@ -26,32 +27,25 @@ static __always_inline struct extfuse_inst *extfuse_find_writer(const struct ino
 	return inst && inst->ops->write && inst->ops->write_end ? inst : NULL;
 }
 
-bool extfuse_may_write(struct kiocb *iocb, const struct iov_iter *from)
+/* Is the file lent? Asked without the inode's lock. */
+static bool extfuse_probe_write(struct kiocb *iocb, const struct iov_iter *from)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
-	struct extfuse_write wr;
+	struct extfuse_write wr = {
+		.nodeid = extfuse_inode(inode)->nodeid,
+		.pos = iocb->ki_pos,
+		.count = min_t(u64, iov_iter_count(from), MAX_RW_COUNT),
+		.size = i_size_read(inode),
+		.flags = EXTFUSE_WRITE_PROBE,
+	};
 	struct extfuse_inst *inst;
-	bool may = false;
+	bool lent;
 
-	/* What is to be durable when the call returns is the daemon's; never waiting cannot be promised. */
-	if (!iov_iter_count(from) || iocb->ki_flags & (IOCB_NOWAIT | IOCB_DSYNC) || IS_SYNC(inode) ||
-	    !S_ISREG(inode->i_mode) || test_bit(FUSE_I_BAD, &extfuse_inode(inode)->state) ||
-	    extfuse_falls_back(iocb))
-		return false;
 	rcu_read_lock();
 	inst = extfuse_find_writer(inode);
-	if (inst) {
-		wr = (struct extfuse_write){
-			.nodeid = extfuse_inode(inode)->nodeid,
-			.pos = iocb->ki_pos,
-			.count = min_t(u64, iov_iter_count(from), MAX_RW_COUNT),
-			.size = i_size_read(inode),
-			.flags = EXTFUSE_WRITE_PROBE,
-		};
-		may = inst->ops->write(&wr) == EXTFUSE_V_BACKING;
-	}
+	lent = inst && inst->ops->write(&wr) == EXTFUSE_V_BACKING;
 	rcu_read_unlock();
-	return may;
+	return lent;
 }
 
 /* Tell the program what became of the write that it was asked about. */
@@ -147,53 +141,73 @@ static void extfuse_wrote(struct inode *inode, loff_t end, struct timespec64 now
 	inode_set_ctime_to_ts(inode, now);
 }
 
-/* One piece. Bytes written; 0: the original's, or *ret_privs: to be done again; or a negative errno. */
-static ssize_t extfuse_write_piece(struct kiocb *iocb, struct iov_iter *from, u32 flags, bool *ret_privs)
+/* What of @iocb and @from the programs are asked about at once. */
+static struct extfuse_write extfuse_write_of(const struct kiocb *iocb, const struct iov_iter *from, u32 flags)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
-	struct extfuse_write wr = {
+
+	return (struct extfuse_write){
 		.nodeid = extfuse_inode(inode)->nodeid,
 		.pos = iocb->ki_pos,
 		.count = min_t(u64, iov_iter_count(from), EXTFUSE_WRITE_MAX),
 		.size = i_size_read(inode),
 		.flags = flags,
 	};
-	struct extfuse_backing *backing;
-	struct extfuse_dev *dev;
-	struct timespec64 now;
-	ssize_t ret;
-	int srcu;
+}
 
-	backing = extfuse_decide_write(inode, &wr, &dev, &srcu, ret_privs);
-	if (!backing)
-		return 0;
-	ret = extfuse_write_once(backing, from, &wr);
+/* Write what the verdict allows, within its SRCU section. Bytes written, or a negative errno. */
+static ssize_t extfuse_write_allowed(struct kiocb *iocb, struct iov_iter *from,
+                                     struct extfuse_backing *backing, struct extfuse_write *wr)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	ssize_t ret = extfuse_write_once(backing, from, wr);
+	struct timespec64 now;
+
 	ktime_get_real_ts64(&now);
-	wr.written = ret > 0 ? ret : 0;
-	wr.time_ns = timespec64_to_ns(&now);
-	extfuse_write_end(inode, &wr);
+	wr->written = ret > 0 ? ret : 0;
+	wr->time_ns = timespec64_to_ns(&now);
+	extfuse_write_end(inode, wr);
 	if (ret > 0) {
 		iocb->ki_pos += ret;
 		extfuse_wrote(inode, iocb->ki_pos, now);
 	}
-	srcu_read_unlock(&dev->srcu, srcu);
 	return ret ?: -EIO;
+}
+
+/* One piece. Bytes written; 0: the original's, or *ret_privs: to be done again; or a negative errno. */
+static ssize_t extfuse_write_piece(struct kiocb *iocb, struct iov_iter *from, u32 flags, bool *ret_privs)
+{
+	struct extfuse_write wr = extfuse_write_of(iocb, from, flags);
+	struct extfuse_backing *backing;
+	struct extfuse_dev *dev;
+	ssize_t ret;
+	int srcu;
+
+	backing = extfuse_decide_write(file_inode(iocb->ki_filp), &wr, &dev, &srcu, ret_privs);
+	if (!backing)
+		return 0;
+	ret = extfuse_write_allowed(iocb, from, backing, &wr);
+	srcu_read_unlock(&dev->srcu, srcu);
+	return ret;
+}
+
+/* Most likely the caller's buffer was not there: fetch some of it, outside of any section. */
+static bool extfuse_fetch(const struct iov_iter *from)
+{
+	return fault_in_iov_iter_readable(from, iov_iter_count(from)) != iov_iter_count(from);
 }
 
 /*
  * Under the inode's lock, with the checks of the original done. Bytes written; 0: the original's; or a
- * negative errno.
+ * negative errno. @flags: 0, or EXTFUSE_WRITE_AGAIN if a piece was tried already.
  *
  * What file_remove_privs() would find is a set-id bit or a capability. The latter is an extended attribute,
  * and to set one takes this lock: so of a file that has none by the verdict nothing is to be removed.
  */
-static ssize_t extfuse_write_locked(struct kiocb *iocb, struct iov_iter *from)
+static ssize_t extfuse_write_locked(struct kiocb *iocb, struct iov_iter *from, u32 flags)
 {
-	struct address_space *mapping = iocb->ki_filp->f_mapping;
 	bool privs = file_inode(iocb->ki_filp)->i_mode & (S_ISUID | S_ISGID), faulted = false;
-	loff_t start = iocb->ki_pos;
 	ssize_t n, total = 0;
-	u32 flags = 0;
 
 	while (iov_iter_count(from) && !fatal_signal_pending(current)) {
 		if (privs) {
@@ -213,17 +227,28 @@ static ssize_t extfuse_write_locked(struct kiocb *iocb, struct iov_iter *from)
 			faulted = false;
 			continue;
 		}
-		/* Most likely the caller's buffer was not there: fetch it, outside of any section. */
-		if (n != -EFAULT || faulted ||
-		    fault_in_iov_iter_readable(from, iov_iter_count(from)) == iov_iter_count(from))
+		if (n != -EFAULT || faulted || !extfuse_fetch(from))
 			break;
 		faulted = true;
 	}
-	/* What fs/fuse has of it in pages of its own, and all that is mapped to them, is old. */
-	if (total && mapping->nrpages)
-		invalidate_inode_pages2_range(mapping, start >> PAGE_SHIFT,
-		                              (start + total - 1) >> PAGE_SHIFT);
 	return total;
+}
+
+/* @total bytes before the position were written: what fs/fuse has of them in pages of its own, and all that
+ * is mapped to those, is old. */
+static void extfuse_forget_pages(const struct kiocb *iocb, ssize_t total)
+{
+	struct address_space *mapping = iocb->ki_filp->f_mapping;
+
+	if (total > 0 && mapping->nrpages)
+		invalidate_inode_pages2_range(mapping, (iocb->ki_pos - total) >> PAGE_SHIFT,
+		                              (iocb->ki_pos - 1) >> PAGE_SHIFT);
+}
+
+/* Nothing was written: it checks anew; what of the position and length was settled settles again. */
+static ssize_t extfuse_write_original(struct kiocb *iocb, struct iov_iter *from)
+{
+	return extfuse_iter_original(iocb->ki_filp->f_op->write_iter, iocb, from);
 }
 
 notrace ssize_t extfuse_write_iter(struct kiocb *iocb, struct iov_iter *from)
@@ -235,14 +260,77 @@ notrace ssize_t extfuse_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	inode_lock(inode);
 	ret = generic_write_checks(iocb, from);
 	if (ret > 0) {
-		ret = extfuse_write_locked(iocb, from);
+		ret = extfuse_write_locked(iocb, from, 0);
+		extfuse_forget_pages(iocb, ret);
 		inode_unlock(inode);
-		/* It checks anew; what of the position and length was settled settles again. */
 		if (!ret)
-			ret = extfuse_iter_original(iocb->ki_filp->f_op->write_iter, iocb, from);
+			ret = extfuse_write_original(iocb, from);
 	} else {
 		inode_unlock(inode);
 	}
 	srcu_read_unlock(&extfuse_frames, frame);
 	return ret;
+}
+
+enum extfuse_write_how extfuse_how_to_write(struct kiocb *iocb, struct iov_iter *from,
+                                            struct extfuse_io *ret_io)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct extfuse_backing *backing = NULL;
+	struct extfuse_write wr;
+	struct extfuse_dev *dev;
+	bool privs = false;
+	int srcu;
+
+	/* What is to be durable when the call returns is the daemon's; never waiting cannot be promised. */
+	if (!iov_iter_count(from) || iocb->ki_flags & (IOCB_NOWAIT | IOCB_DSYNC) || IS_SYNC(inode) ||
+	    !S_ISREG(inode->i_mode) || test_bit(FUSE_I_BAD, &extfuse_inode(inode)->state) ||
+	    extfuse_falls_back(iocb))
+		return EXTFUSE_WRITE_ORIGINAL;
+	if (inode->i_mode & (S_ISUID | S_ISGID) || !inode_trylock(inode))
+		return extfuse_probe_write(iocb, from) ? EXTFUSE_WRITE_WHOLE : EXTFUSE_WRITE_ORIGINAL;
+	if (generic_write_checks(iocb, from) > 0) { /* else the original finds so, too */
+		wr = extfuse_write_of(iocb, from, 0);
+		backing = extfuse_decide_write(inode, &wr, &dev, &srcu, &privs);
+	}
+	if (backing) {
+		*ret_io = (struct extfuse_io){
+			.backing = backing, .offset = wr.backing_offset, .count = wr.count, .srcu = srcu};
+		return EXTFUSE_WRITE_BEGUN;
+	}
+	inode_unlock(inode);
+	return privs ? EXTFUSE_WRITE_WHOLE : EXTFUSE_WRITE_ORIGINAL;
+}
+
+notrace ssize_t extfuse_write_begun(struct kiocb *iocb, struct iov_iter *from,
+                                    struct extfuse_backing *backing, u64 offset, u64 count, long srcu)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct extfuse_dev *dev = backing->dev;
+	struct extfuse_write wr = extfuse_write_of(iocb, from, 0);
+	ssize_t total, n;
+	int frame;
+
+	wr.count = count;
+	wr.backing_offset = offset;
+	total = extfuse_write_allowed(iocb, from, backing, &wr);
+	if (likely(total > 0 && !iov_iter_count(from) && !iocb->ki_filp->f_mapping->nrpages)) {
+		inode_unlock(inode);
+		srcu_read_unlock(&dev->srcu, srcu);
+		return total;
+	}
+	frame = srcu_read_lock(&extfuse_frames);
+	srcu_read_unlock(&dev->srcu, srcu);
+	if (total > 0 || (total == -EFAULT && extfuse_fetch(from))) {
+		n = extfuse_write_locked(iocb, from, EXTFUSE_WRITE_AGAIN);
+		total = total < 0 ? n : total + max_t(ssize_t, n, 0);
+	} else {
+		total = 0;
+	}
+	extfuse_forget_pages(iocb, total);
+	inode_unlock(inode);
+	if (!total)
+		total = extfuse_write_original(iocb, from);
+	srcu_read_unlock(&extfuse_frames, frame);
+	return total;
 }
