@@ -131,6 +131,11 @@ bench-profile: all harness ## where the instructions go, by function: build/benc
 	$(Q)mkdir -p $(B)/bench
 	$(Q)vmtest/run.sh --icount --timeout 1800 -- tests/bench/profile.sh $(OPERATIONS) >$(B)/bench/profile.txt
 	$(Q)cat $(B)/bench/profile.txt
+SMALL_FILES ?= 200000
+.PHONY: bench-small
+bench-small: all harness ## read SMALL_FILES=200000 small files in a VM: who answers, and what memory it takes
+	$(Q)mkdir -p $(B)/bench && tests/bench/small.sh fill $(SMALL_FILES) $(B)/bench/small.img
+	$(Q)vmtest/run.sh --timeout 1800 --disk-file $(B)/bench/small.img -- tests/bench/small.sh read $(SMALL_FILES) $(B)/bench/small.img
 bench-docs: bench bench-profile ## measure, and keep the figures in docs/
 	$(Q)cp $(B)/bench.json $(B)/bench.svg $(B)/bench/profile.txt docs/
 
