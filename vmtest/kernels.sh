@@ -19,10 +19,13 @@ A kernel is a file vmtest/kernels/NAME, which sets
   suites     Debian suites that it and what compiles it are in
   boot       its packages, @ being the version: kernel and modules
   headers    the package to compile against
-or `installed=yes` for one that build-aux/setup.sh installs.
+or `installed=yes` for one that build-aux/setup.sh installs, or for one that debug-kernel.sh compiles
+  source     the distribution's package of sources
+  config     its configuration, in vmtest/
 
 Nothing is installed: kernel, headers and the userland that these were made for, in which the module is compiled,
 are unpacked below build/kernels/NAME (about 500 MB).  Delete that folder to get a newer version.
+One that is compiled takes 20 minutes and 3 GB, and is made anew when its sources or its configuration change.
 HELP
 }
 die() { echo "kernels: $*" >&2; exit 1; }
@@ -38,7 +41,7 @@ describe() { # NAME: set what its file sets
 	*/* | .* | '') die "'$1' is no name of a kernel" ;;
 	esac
 	[ -f "$top/vmtest/kernels/$1" ] || die "no kernel '$1'; there are: $(names | xargs)"
-	version='' suites='' boot='' headers='' installed=''
+	version='' suites='' boot='' headers='' installed='' source='' config=''
 	# shellcheck source=/dev/null
 	. "$top/vmtest/kernels/$1"
 	[ -n "$version" ] || die "vmtest/kernels/$1 sets no version"
@@ -163,8 +166,11 @@ module() { # NAME, after `need`
 	rm -rf "$folder" "$here/$1/extfuse.ko"
 	mkdir -p "$folder"
 	cp "$top"/kpatch-extfuse/{*.c,*.h,Kbuild,Makefile,layout.sh,fuse.known} "$top/bpf/extfuse_abi.h" "$folder"
-	inside "$here/$1/root" "$folder" timeout 600 make -s -j"$(nproc)" KDIR="/usr/src/${headers//@/$found}" >&2 ||
-		die "cannot build the module for $1 ($found): see above"
+	if [ -n "$source" ]; then # by the compiler that made the kernel
+		env -u MAKEFLAGS timeout 600 make -s -j"$(nproc)" -C "$folder" KDIR="$here/$1/build" >&2
+	else
+		inside "$here/$1/root" "$folder" timeout 600 make -s -j"$(nproc)" KDIR="/usr/src/${headers//@/$found}" >&2
+	fi || die "cannot build the module for $1 ($found): see above"
 	cp "$folder/extfuse.ko" "$here/$1/extfuse.ko"
 }
 
@@ -187,7 +193,9 @@ fetch)
 	for name in "$@"; do
 		describe "$name"
 		found=$(version_here "$name")
-		if [ -n "$found" ]; then
+		if [ -n "$source" ]; then
+			"$top/vmtest/debug-kernel.sh" build "$here/$name" "$source" "$top/vmtest/$config"
+		elif [ -n "$found" ]; then
 			continue
 		elif [ -n "$installed" ]; then
 			need "$name"
