@@ -164,8 +164,8 @@ boot() {
 	vm=
 }
 boot
-# virtme-ng's init gives udev two minutes to name the ports it speaks through, and powers off if they are not
-# there then: on a host with much else to do.
+# virtme-ng's init powers off, without a word, if it does not find the ports it speaks through: on a host with
+# much else to do.
 tries=1
 while [ "$vng_status" = 255 ] && [ ! -e "$state/began" ] && [ -z "$log_writes" ] && [ $((tries++)) -lt 3 ]; do
 	echo "vmtest: the VM ended while it was starting; once more" >&2
