@@ -230,20 +230,27 @@ static void any_ioctl_on_anything(void)
 	end(s);
 }
 
+static bool all_were_hit(struct storm *s)
+{
+	return hits(s, EXTFUSE_OP_LOOKUP) && hits(s, EXTFUSE_OP_READ) && hits(s, EXTFUSE_OP_WRITE) &&
+	       hits(s, EXTFUSE_OP_MMAP);
+}
+
 static void any_value_in_the_maps(void)
 {
 	struct storm *s = begin();
 
 	world_use(s->w);
 	attach(s);
-	rage(s, world_seconds(3) * 1000, false, true);
+	/* On a slow kernel few of them come to pass in that time. */
+	for (int round = 0; round < 10 && !all_were_hit(s); round++)
+		rage(s, world_seconds(3) * 1000, false, true);
 	printf("     %lu values; hits: %llu lookup, %llu getattr, %llu read, %llu write, %llu mmap\n",
 	       s->values, (unsigned long long)hits(s, EXTFUSE_OP_LOOKUP),
 	       (unsigned long long)hits(s, EXTFUSE_OP_GETATTR), (unsigned long long)hits(s, EXTFUSE_OP_READ),
 	       (unsigned long long)hits(s, EXTFUSE_OP_WRITE), (unsigned long long)hits(s, EXTFUSE_OP_MMAP));
 	check(s->values > 100 && s->refused > 0);
-	check(hits(s, EXTFUSE_OP_LOOKUP) && hits(s, EXTFUSE_OP_READ) && hits(s, EXTFUSE_OP_WRITE) &&
-	      hits(s, EXTFUSE_OP_MMAP));
+	check(all_were_hit(s));
 	end(s);
 }
 
