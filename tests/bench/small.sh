@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# small.sh fill FILES IMAGE: make a volume of so many small files (2.6 KB in the mean), all of it in the cache, and put
-# volume, metadata and cache into IMAGE, a new ext4; without BPF, on this machine, as it takes an emulator too long.
+# small.sh fill FILES IMAGE: make a volume of so many small files (2.6 KB in the mean), all of it fetched into a cache,
+# and put volume, metadata and cache into IMAGE, a new ext4; without BPF, on this machine, as it takes an emulator too long.
 # small.sh read FILES: `make bench-small`, in the VM, with that disk: mount it, read every file, and say what
 # the kernel answered and what memory that took.
 set -eu
@@ -20,16 +20,25 @@ fill() { # IMAGE
 		rm -rf "$at"
 	}
 	trap fill_end EXIT
-	mkdir "$at"/{mnt,disk} "$at"/disk/{volume,meta,cache}
+	mount_with() { # CACHE
+		mkdir "$at/$1"
+		LD_PRELOAD=$PWD/build/tests/harness/nosync.so build/curvefs-fuse -f --log-level=warning --bpf-cache=off \
+			--meta-dir "$at/disk/meta" --cache-dir "$at/$1" "file://$at/disk/volume" "$at/mnt" &
+		daemon=$!
+		for _ in {1..200}; do
+			! mountpoint -q "$at/mnt" || break
+			kill -0 "$daemon"
+			sleep 0.05
+		done
+	}
+	unmount() {
+		umount "$at/mnt"
+		wait "$daemon"
+		daemon=
+	}
+	mkdir "$at"/{mnt,disk} "$at"/disk/{volume,meta}
 	build/curvefs format "file://$at/disk/volume" --name small --meta-dir "$at/disk/meta" >/dev/null
-	LD_PRELOAD=$PWD/build/tests/harness/nosync.so build/curvefs-fuse -f --log-level=warning --bpf-cache=off \
-		--meta-dir "$at/disk/meta" --cache-dir "$at/disk/cache" "file://$at/disk/volume" "$at/mnt" &
-	daemon=$!
-	for _ in {1..200}; do
-		! mountpoint -q "$at/mnt" || break
-		kill -0 "$daemon"
-		sleep 0.05
-	done
+	mount_with written
 	python3 - "$at/mnt" "$files" >"$image.sum" <<'EOF'
 import hashlib, os, sys, threading
 where, files = sys.argv[1], int(sys.argv[2])
@@ -52,11 +61,11 @@ for n in range(files):
     whole.update(body(n))
 print(whole.hexdigest())
 EOF
+	unmount
+	mount_with disk/cache
 	build/curvefs warmup "$at/mnt" >/dev/null
 	build/curvefs warmup --check "$at/mnt" >/dev/null
-	umount "$at/mnt"
-	wait "$daemon"
-	daemon=
+	unmount
 	rm -f "$image"
 	truncate -s 8G "$image"
 	mkfs.ext4 -q -F -m 0 -N $((4 * files + 10000)) -E lazy_itable_init=1,lazy_journal_init=1 -d "$at/disk" "$image"

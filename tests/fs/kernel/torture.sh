@@ -21,12 +21,13 @@ def record(k, n, number):
     return (b"%02d.%05d.%07d" % (k, n, number)) * (SIZE // 16)
 
 class State:
-    "What may be, and what must be, in file k: numbers of records, outside of the volume."
+    "What may be, and what must be, in file k: numbers of records, outside of the volume; and which was being written."
     def __init__(self, k):
         fd = os.open("%s/state%d" % (base, k), os.O_RDWR | os.O_CREAT)
-        os.ftruncate(fd, 8 * RECORDS)
-        self.map = memoryview(mmap.mmap(fd, 8 * RECORDS)).cast("I")
-        self.last, self.synced = self.map[:RECORDS], self.map[RECORDS:]
+        os.ftruncate(fd, 12 * RECORDS)
+        self.map = memoryview(mmap.mmap(fd, 12 * RECORDS)).cast("I")
+        self.last, self.synced = self.map[:RECORDS], self.map[RECORDS:2 * RECORDS]
+        self.failed = self.map[2 * RECORDS:]  # a write that fails may have written some of it
 
 def verify():
     for i in range(READ):
@@ -36,11 +37,16 @@ def verify():
         state, data = State(k), open("w%d" % k, "rb").read()
         for n in range(RECORDS):
             found = data[n * SIZE:(n + 1) * SIZE]
-            number = int(found[9:16]) if found.strip(b"\0") else 0
-            if not state.synced[n] <= number <= state.last[n] or (number and found != record(k, n, number)):
-                sys.exit("w%d, record %d: synced %d, last %d, found %d: %r" % (
-                    k, n, state.synced[n], state.last[n], number, found[:16]))
-            state.last[n] = state.synced[n] = number
+            parts = {found[at:at + 16] for at in range(0, SIZE, 16)}
+            may = {record(k, n, i)[:16]: i for i in range(max(state.synced[n], 1), state.last[n] + 1)}
+            if not state.synced[n]:
+                may[bytes(16)] = 0
+            if not parts <= may.keys() or (len(parts) > 1 and not state.failed[n]):
+                sys.exit("w%d, record %d: synced %d, last %d, %s, found %s" % (
+                    k, n, state.synced[n], state.last[n], "failed" if state.failed[n] else "whole", sorted(parts)))
+            if len(parts) == 1:
+                state.last[n] = state.synced[n] = may[parts.pop()]
+                state.failed[n] = 0
 
 def read(rng):
     i = rng.randrange(READ)
@@ -53,7 +59,7 @@ def read(rng):
 def map_it(rng):
     i = rng.randrange(READ)
     fd = os.open("r%d" % i, os.O_RDONLY)
-    with mmap.mmap(fd, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ) as m:
+    with mmap.mmap(fd, len(texts[i]), flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ) as m:
         for _ in range(20):
             at = rng.randrange(len(m))
             assert m[at:at + 3000] == texts[i][at:at + 3000], ("map", i, at)
@@ -70,8 +76,10 @@ def writer(rng, k):
         for _ in range(rng.randrange(1, 60)):
             n = rng.randrange(RECORDS)
             state.last[n] += 1
+            state.failed[n] = 1
             wanted = record(k, n, state.last[n])
             assert os.pwrite(fd, wanted, n * SIZE) == SIZE
+            state.failed[n] = 0
             assert os.pread(fd, SIZE, n * SIZE) == wanted, ("written", k, n)
         end, before = os.path.exists(base + "/stop"), state.last.tolist()
         if end or rng.randrange(4) == 0:
@@ -80,7 +88,8 @@ def writer(rng, k):
         else:
             os.fsync(fd)
         for n in range(RECORDS):
-            state.synced[n] = before[n]
+            if not state.failed[n]:
+                state.synced[n] = before[n]
         if end:
             return
         if fd < 0:
@@ -136,7 +145,10 @@ else:
         sys.exit()
     workers = [work(n, reader) for n in range(2)] + [work(2 + k, writer, k) for k in range(WRITTEN)]
     open(base + "/running", "w").close()
-    sys.exit(1 if any(os.waitpid(pid, 0)[1] for pid in workers) else 0)
+    ends = [os.waitpid(pid, 0)[1] for pid in workers]
+    if os.path.exists(base + "/gone"):  # so is what a mapping needs that was not cached when it was made
+        ends = [0 if os.WIFSIGNALED(end) and os.WTERMSIG(end) == signal.SIGBUS else end for end in ends]
+    sys.exit("the workers ended with %s" % ends if any(ends) else 0)
 PY
 round=0
 load() {
