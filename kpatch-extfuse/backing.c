@@ -20,8 +20,8 @@ static void extfuse_backing_free_rcu(struct rcu_head *rcu)
 }
 
 /*
- * Reading it must depend on no daemon: that one could be waiting for the reader (the barrier).  A file of
- * huge pages puts such pages where the mapping of another file, at any page, has no room for them.  And files
+ * Reading it must depend on no daemon: that one could be waiting for the reader (the barrier).  Nor may the file
+ * below it, if it is one of an overlay.  A file of huge pages puts such pages where the mapping of another file, at any page, has no room for them.  And files
  * of /proc may be read from an iterator and written without one.
  */
 static int extfuse_backing_check(struct file *file)
@@ -30,7 +30,7 @@ static int extfuse_backing_check(struct file *file)
 
 	if (!(file->f_mode & FMODE_READ) || !(file->f_mode & FMODE_CAN_READ))
 		return -EBADF;
-	if (!S_ISREG(inode->i_mode) || inode->i_sb->s_magic == FUSE_SUPER_MAGIC ||
+	if (!S_ISREG(inode->i_mode) || d_real_inode(file->f_path.dentry)->i_sb->s_magic == FUSE_SUPER_MAGIC ||
 	    inode->i_sb->s_magic == HUGETLBFS_MAGIC || !file->f_op->read_iter)
 		return -EINVAL;
 	if (file->f_mode & FMODE_CAN_WRITE && !file->f_op->write_iter)

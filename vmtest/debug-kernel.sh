@@ -85,7 +85,7 @@ watch() {
 	[ -r /proc/lockdep_stats ] || die "this kernel has no lock validator"
 	. "$top/tests/harness/kernel-log.sh"
 	"$@" || status=$?
-	said=$(dmesg | awk -v bad="$kernel_bad" '$0 ~ bad { on = 1 } on' | head -n 200)
+	said=$(kernel_complaints 200)
 	if [ -n "$said" ]; then
 		printf '%s\n' "debug-kernel: the kernel complained:" "$said" >&2
 		[ "$status" != 0 ] || status=1

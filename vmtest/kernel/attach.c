@@ -181,6 +181,30 @@ static void every_ioctl_checks_its_argument(void)
 	tfs_stop(t);
 }
 
+/* Read-only, and without a layer of its own: what is opened there is the daemon's. */
+static void a_file_over_a_daemons_is_refused(void)
+{
+	struct tfs *t = tfs_start();
+	int device = open(EXTFUSE_DEVICE, O_RDWR);
+	char over[] = "/tmp/over.XXXXXX", empty[] = "/tmp/empty.XXXXXX", options[600], path[64];
+	struct extfuse_ioc_backing add = {};
+
+	tfs_add(t, FUSE_ROOT_ID, "file", S_IFREG | 0644, "hello");
+	check(device >= 0 && mkdtemp(over) && mkdtemp(empty));
+	snprintf(options, sizeof(options), "lowerdir=%s:%s", t->dir, empty);
+	snprintf(path, sizeof(path), "%s/file", over);
+	check(mount("overlay", over, "overlay", MS_RDONLY, options) == 0);
+	add.fd = open(path, O_RDONLY);
+	check(add.fd >= 0);
+	check_errno(ioctl(device, EXTFUSE_IOC_BACKING_ADD, &add), EINVAL);
+	close(add.fd);
+	close(device);
+	check(umount2(over, 0) == 0);
+	rmdir(over);
+	rmdir(empty);
+	tfs_stop(t);
+}
+
 static int unload(void)
 {
 	return (int)syscall(SYS_delete_module, "extfuse", O_NONBLOCK);
@@ -343,6 +367,7 @@ const struct test attach_tests[] = {
 	TEST(another_abi_is_refused),
 	TEST(without_privilege_nothing_works),
 	TEST(every_ioctl_checks_its_argument),
+	TEST(a_file_over_a_daemons_is_refused),
 	TEST(the_module_stays_while_it_is_used),
 	TEST(a_closed_device_leaves_no_backing_file),
 	TEST(programs_may_write_the_answer_and_nothing_else),
