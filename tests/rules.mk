@@ -135,7 +135,7 @@ SMALL_FILES ?= 200000
 .PHONY: bench-small
 bench-small: all harness ## read SMALL_FILES=200000 small files in a VM: who answers, and what memory it takes
 	$(Q)mkdir -p $(B)/bench && tests/bench/small.sh fill $(SMALL_FILES) $(B)/bench/small.img
-	$(Q)vmtest/run.sh --timeout 1800 --disk-file $(B)/bench/small.img -- tests/bench/small.sh read $(SMALL_FILES) $(B)/bench/small.img
+	$(Q)vmtest/run.sh --timeout 3000 --disk-file $(B)/bench/small.img -- tests/bench/small.sh read $(SMALL_FILES) $(B)/bench/small.img
 bench-docs: bench bench-profile ## measure, and keep the figures in docs/
 	$(Q)cp $(B)/bench.json $(B)/bench.svg $(B)/bench/profile.txt docs/
 
