@@ -20,9 +20,10 @@ static void extfuse_backing_free_rcu(struct rcu_head *rcu)
 }
 
 /*
- * Reading it must depend on no daemon: that one could be waiting for the reader (the barrier).  Nor may the file
- * below it, if it is one of an overlay.  A file of huge pages puts such pages where the mapping of another file, at any page, has no room for them.  And files
- * of /proc may be read from an iterator and written without one.
+ * Reading it must depend on no daemon: that one could be waiting for the reader (the barrier).  Nor may the
+ * file below it, if it is one of an overlay.  A file of huge pages puts such pages where the mapping of
+ * another file, at any page, has no room for them.  And files of /proc may be read from an iterator and
+ * written without one.
  */
 static int extfuse_backing_check(struct file *file)
 {
