@@ -209,7 +209,13 @@ if bpf_on; then # root writes anything into the maps; then what is read is anyth
 	users=$!
 	kernel-case scribble "/sys/fs/bpf/curvefs/$(stat -c %Ld "$MNT")" 2
 	touch stop
-	wait_for 20 not is_running $users
+	wait_for 20 not is_running $users || {
+		for pid in $(pgrep -P $users); do
+			tr '\0' ' ' <"/proc/$pid/cmdline"
+			cat "/proc/$pid/stack"
+		done
+		fail "what read nonsense does not end"
+	}
 	umount_volume
 fi
 mount_volume
