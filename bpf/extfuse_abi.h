@@ -99,7 +99,8 @@ enum extfuse_inode_flags {
 	EXTFUSE_INODE_ALL_NAMES = 1 << 2,
 	/*
 	 * Lent: the kernel may write the file by itself, into backing_id. Size and times are those of map
-	 * "written". Set with EXTFUSE_INODE_CACHED only. Whoever takes it back drops this entry first.
+	 * "written". Without EXTFUSE_INODE_CACHED not every byte is in backing_id, but all of each chunk that
+	 * has an entry in map "dirty". Whoever takes it back drops this entry first.
 	 */
 	EXTFUSE_INODE_LENT = 1 << 3,
 };
@@ -116,7 +117,7 @@ struct extfuse_inode {
 	struct fuse_attr attr;
 	__u64 generation;
 	__u64 expires_ns;     /* CLOCK_MONOTONIC; 0: true until dropped */
-	__u64 backing_id;     /* with EXTFUSE_INODE_CACHED, else 0 */
+	__u64 backing_id;     /* with EXTFUSE_INODE_CACHED or _LENT, else 0 */
 	__u64 backing_offset; /* of the file's first byte in the backing file */
 	__u32 flags;          /* enum extfuse_inode_flags */
 	__u32 reserved;       /* 0 */

@@ -10,7 +10,7 @@
  *   inode        daemon; request() deletes     request(), read(), mmap()
  *   read_cache   daemon                        read()
  *   written      daemon; write(), write_end()  everybody
- *   dirty        daemon; write(), write_end()  write(), daemon
+ *   dirty        daemon; write(), write_end()  write(), read(), daemon
  *   epoch        request() and daemon, add 1   daemon (mapped)
  *   statfs       daemon (mapped)               request()
  *   events       request()                     daemon (perf buffer)

@@ -63,6 +63,21 @@ static __always_inline bool find_chunks(struct extfuse_read *rd, __u64 end)
 	return true;
 }
 
+/* A file that is lent and not cached as a whole: are all chunks that the read touches lent? end > pos. */
+static __always_inline bool are_lent(const struct extfuse_read *rd, __u64 end)
+{
+	struct extfuse_chunk_key key = {.ino = rd->nodeid, .chunk = rd->pos >> EXTFUSE_CHUNK_SHIFT};
+	__u64 last = (end - 1) >> EXTFUSE_CHUNK_SHIFT;
+
+	for (__u32 i = 0; i < EXTFUSE_READ_MAX_CHUNKS; i++, key.chunk++) {
+		if (!bpf_map_lookup_elem(&dirty, &key))
+			return false;
+		if (key.chunk == last)
+			return true;
+	}
+	return false;
+}
+
 static __always_inline int do_read(struct extfuse_read *rd)
 {
 	struct extfuse_inode *i;
@@ -97,10 +112,10 @@ static __always_inline int do_read(struct extfuse_read *rd)
 	end = rd->pos + rd->count;
 	if (end > size)
 		end = size;
-	if (flags & EXTFUSE_INODE_CACHED) {
+	if (flags & EXTFUSE_INODE_CACHED || (flags & EXTFUSE_INODE_LENT && are_lent(rd, end))) {
 		rd->backing_id = id;
 		rd->backing_offset = offset + rd->pos;
-	} else if (!find_chunks(rd, end)) {
+	} else if (flags & EXTFUSE_INODE_LENT || !find_chunks(rd, end)) {
 		count_read(rd, EXTFUSE_UNCOVERED);
 		return EXTFUSE_V_PASS;
 	}

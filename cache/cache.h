@@ -233,9 +233,11 @@ bool cache_inode_is_mapped(struct cache *c, uint64_t ino);
 void cache_show(struct cache_file *f, uint64_t offset, uint64_t length, const void *data);
 
 /**
- * Somebody else may write to the chunks of [offset, offset + length), and anywhere behind the size, from now
- * on, about @p room bytes in all. Every byte of the file must be there. What is lent counts as changed.
- * @return 0, -ENODATA (something is not there), -ENOSPC, -ESTALE, -EIO; then nothing more is lent than was.
+ * Somebody else may write to the chunks of [offset, offset + length), and to any that begins behind the size,
+ * from now on, about @p room bytes in all. Every byte of those chunks must be there. What is lent counts as
+ * changed.
+ * @return 0; -ENODATA (something is not there), -ENOSPC, -EIO: then nothing more is lent than was; -ESTALE:
+ * what was lent before is not all there any more, cut or punched, so it must be ended.
  */
 int cache_lend(struct cache_file *f, uint64_t offset, uint64_t length, uint64_t room);
 

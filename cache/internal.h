@@ -95,6 +95,7 @@ struct cache_file {
 	struct ranges uploading; /* ... and are being uploaded */
 	struct ranges hidden;    /* changed past the cache: not to be filled until the next commit */
 	bool on_loan;            /* from cache_lend() to cache_lend_end() */
+	bool loan_cut;           /* ... and something that was lent has been dropped since */
 	struct ranges lent; /* part of changed: the bytes may change at any moment; not sealed by a commit */
 	uint64_t dirty_counted; /* part of cache.dirty_bytes */
 };

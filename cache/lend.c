@@ -19,7 +19,6 @@ static int lend_chunks(struct cache_file *f, uint64_t begin, uint64_t end)
 		r = file_load_chunk(f, n, &c);
 		if (r)
 			break;
-		r = staging_unindex(f, c, begin, end);
 		missing = file_chunk_mask(n, begin, end) & ~c->present;
 		for (; !r && missing; missing &= missing - 1) {
 			int bit = __builtin_ctzll(missing);
@@ -28,6 +27,8 @@ static int lend_chunks(struct cache_file *f, uint64_t begin, uint64_t end)
 			if (!ranges_cover(&f->changed, b.begin, b.end))
 				r = -ENODATA;
 		}
+		if (!r)
+			r = staging_unindex(f, c, begin, end);
 	}
 	return r;
 }
@@ -55,6 +56,17 @@ static int lend_locked(struct cache_file *f, uint64_t begin, uint64_t end)
 	return 0;
 }
 
+/** No lock. Have what is there of the chunks of [begin, end) checked. @return 0, -EIO, -ENOMEM. */
+static int check_chunks(struct cache_file *f, uint64_t begin, uint64_t end)
+{
+	uint64_t valid;
+	int r = 0;
+
+	for (uint64_t n = begin / CACHE_CHUNK_SIZE; !r && n * CACHE_CHUNK_SIZE < end; n++)
+		r = cache_valid(f, n, &valid);
+	return r;
+}
+
 int cache_lend(struct cache_file *f, uint64_t offset, uint64_t length, uint64_t room)
 {
 	uint64_t end = offset + length;
@@ -62,14 +74,14 @@ int cache_lend(struct cache_file *f, uint64_t offset, uint64_t length, uint64_t 
 
 	if (end < offset || end > INT64_MAX)
 		return -EFBIG;
-	if (!cache_is_complete(f))
-		return -ENODATA;
-	r = cache_reserve(f->cache, room);
+	r = check_chunks(f, offset, end);
+	if (!r)
+		r = cache_reserve(f->cache, room);
 	if (r)
 		return r;
 	cache_unreserve(f->cache, room);
 	pthread_rwlock_wrlock(&f->lock);
-	r = lend_locked(f, offset, end);
+	r = f->loan_cut ? -ESTALE : lend_locked(f, offset, end);
 	if (!r)
 		f->on_loan = true;
 	file_account(f);
@@ -119,7 +131,7 @@ void cache_lend_end(struct cache_file *f)
 	pthread_rwlock_wrlock(&f->lock);
 	clean = f->lent.n && !f->detached && !f->dirty.n && !f->uploading.n && f->size == f->committed_size;
 	ranges_free(&f->lent);
-	f->on_loan = false;
+	f->on_loan = f->loan_cut = false;
 	version = f->version;
 	size = f->size;
 	pthread_rwlock_unlock(&f->lock);

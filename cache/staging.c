@@ -240,6 +240,7 @@ static void forget_changes(struct cache_file *f, uint64_t begin, uint64_t end)
 	ranges_remove(&f->dirty, begin, end);
 	ranges_remove(&f->uploading, begin, end);
 	ranges_remove(&f->hidden, begin, end);
+	f->loan_cut |= ranges_intersect(&f->lent, begin, end);
 	ranges_remove(&f->lent, begin, end);
 }
 

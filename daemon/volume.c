@@ -63,7 +63,7 @@ static void volume_kernel_writes(void *arg, uint64_t ino)
 static bool volume_lend(void *arg, uint64_t ino, const struct data_loan *loan)
 {
 	struct publish_loan p = {
-		.fd = cache_file_fd(loan->cache),
+		.cache = loan->cache,
 		.size = loan->size,
 		.first_chunk = loan->offset / CACHE_CHUNK_SIZE,
 		.last_chunk = loan->length ? (loan->offset + loan->length - 1) / CACHE_CHUNK_SIZE : 0,
@@ -71,8 +71,7 @@ static bool volume_lend(void *arg, uint64_t ino, const struct data_loan *loan)
 		.max_bytes = loan->room,
 	};
 
-	return p.fd >= 0 && cache_file_id(loan->cache, &p.file) == 0 &&
-	       publish_lend(((struct volume *)arg)->publish, ino, &p);
+	return publish_lend(((struct volume *)arg)->publish, ino, &p);
 }
 
 static int volume_take_back(void *arg, uint64_t ino, bool end, data_written_fn fn, void *fn_arg,

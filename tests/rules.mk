@@ -98,7 +98,7 @@ coverage: ## lines that the units and whole-program cases execute; fails below C
 	$(Q)tests/coverage.py --min=$(COVERAGE_MIN) build-coverage daemon cache tools
 
 model: ## have spin check the protocols that are modelled, each interleaving (a minute)
-	$(Q)tests/model.sh daemon/kernel/lent.pml
+	$(Q)tests/model.sh daemon/kernel/lent.pml daemon/kernel/lent_part.pml
 
 # The packages that the first lines of this build look for (pkg-config) may be installed only now,
 # so everything after the set-up runs in makes of its own.

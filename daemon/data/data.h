@@ -47,7 +47,7 @@ struct data_options {
 
 /** What is lent. */
 struct data_loan {
-	struct cache_file *cache; /* the whole file is in it */
+	struct cache_file *cache; /* the chunks that are lent are in it, and maybe no others */
 	uint64_t size;            /* of the file */
 	uint64_t offset, length;  /* chunks that may be written from now on, besides those lent before */
 	uint64_t room;            /* bytes that may be written in all before it comes back */
@@ -127,8 +127,8 @@ int data_flush(struct data_file *f);
 int data_fsync(struct data_file *f);
 
 /**
- * [offset, offset + length) was written, or the file is empty and about to be: lend it to the kernel, if all
- * of it is in the cache.
+ * [offset, offset + length) was written, or the file is empty and about to be: lend it to the kernel, if its
+ * chunks are in the cache, with what was lent of it before.
  */
 void data_lend(struct data_file *f, uint64_t offset, uint64_t length);
 

@@ -129,11 +129,17 @@ static void lend(struct data_file *f, uint64_t offset, uint64_t length)
 	struct data *d = f->d;
 	struct data_loan loan = {
 		.cache = file_cache(f, true), .offset = offset, .length = length, .room = LEND_ROOM};
+	int r;
 
 	if (!loan.cache)
 		return;
-	if (cache_lend(loan.cache, offset, length, LEND_ROOM) < 0) {
-		file_take_back(f, true); /* something of it is not there any more */
+	r = cache_lend(loan.cache, offset, length, LEND_ROOM);
+	if (r == -ENODATA && f->on_loan) {
+		loan.offset = loan.length = 0;
+		r = cache_lend(loan.cache, 0, 0, LEND_ROOM);
+	}
+	if (r < 0) {
+		file_take_back(f, true);
 		return;
 	}
 	f->on_loan = true;

@@ -103,7 +103,8 @@ static int publish_locked(struct publish *p, struct stripe *stripe, uint64_t ino
 	struct meta_attr attr;
 	enum publish_truth truth = PUBLISH_COMMITTED;
 	int r = read_truth(p, ino, &attr, &truth);
-	uint64_t lent = r == 0 ? publish_lent_id(stripe, ino) : 0;
+	bool whole = false;
+	uint64_t lent = r == 0 ? publish_lent_id(stripe, ino, &whole) : 0;
 
 	if (lent) /* also while it is being taken back */
 		publish_lent_attr(p, &attr);
@@ -117,7 +118,7 @@ static int publish_locked(struct publish *p, struct stripe *stripe, uint64_t ino
 			value.flags |= EXTFUSE_INODE_ALL_NAMES;
 		/* Chunks first: the kernel reads by them only with the inode there. */
 		if (truth == PUBLISH_LENT) {
-			value.flags |= EXTFUSE_INODE_LENT | EXTFUSE_INODE_CACHED;
+			value.flags |= EXTFUSE_INODE_LENT | (whole ? EXTFUSE_INODE_CACHED : 0);
 			value.backing_id = lent;
 		} else {
 			f = publish_cached(p, stripe, epoch, &attr, range, &value);
@@ -246,6 +247,8 @@ void publish_before_drop(void *publish, uint64_t ino, uint64_t first_chunk, uint
 		kernel_drop_inode(p->kernel, ino);
 		if (first_chunk == 0 && last_chunk == UINT64_MAX)
 			publish_drop_loan(p, stripe, ino);
+		else
+			publish_lent_in_part(stripe, ino);
 		publish_drop_cached(p, stripe, ino, first_chunk, last_chunk);
 	}
 	kernel_barrier(p->kernel);
@@ -279,7 +282,7 @@ void publish_get_state(struct publish *p, uint64_t ino, struct publish_state *re
 	*ret = (struct publish_state){.inode = kernel_get_inode(p->kernel, ino, &inode)};
 	publish_cached_state(&inode, stripe, ino, ret);
 	if (ret->inode && inode.flags & EXTFUSE_INODE_LENT) {
-		ret->lent = ret->complete = true;
+		ret->lent = true;
 		ret->backing_id = inode.backing_id;
 	}
 }

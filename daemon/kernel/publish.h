@@ -103,8 +103,7 @@ void publish_will_write(struct publish *p, uint64_t ino);
 
 /** What of a file is lent to the kernel. */
 struct publish_loan {
-	int fd;                           /* the cache file, open for reading and writing; the caller's */
-	uint64_t file;                    /* which cache file that is: cache_file_id() */
+	struct cache_file *cache;         /* the caller's */
 	uint64_t size;                    /* of the file, bytes */
 	uint64_t first_chunk, last_chunk; /* may be written from now on, besides those lent before ... */
 	bool none;                        /* ... no: there are none */

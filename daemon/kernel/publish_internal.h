@@ -75,8 +75,11 @@ void publish_cached_state(const struct extfuse_inode *inode, struct stripe *stri
 void publish_backings_free(struct stripe *stripe);
 void publish_packs_free(struct publish *p);
 
-/** The id to write @p ino by, if it is lent; else 0. */
-uint64_t publish_lent_id(struct stripe *stripe, uint64_t ino);
+/** The id to write @p ino by, if it is lent; else 0. *ret_whole: every byte can be read by it, too. */
+uint64_t publish_lent_id(struct stripe *stripe, uint64_t ino, bool *ret_whole);
+
+/** Something of the cache file, none of which is lent, is going. */
+void publish_lent_in_part(struct stripe *stripe, uint64_t ino);
 
 /** Size and times of a lent inode as the kernel has them now. */
 void publish_lent_attr(struct publish *p, struct meta_attr *attr);

@@ -8,9 +8,14 @@
  *
  * lent.pml is a model of this, with who writes, publishes and reads meanwhile: `make model`.
  *
+ * While the file is wholly cached all of it is read by the loan, too (EXTFUSE_INODE_CACHED). Else, and once
+ * something of it was dropped, only the chunks are that are lent: they stay in the cache. lent_part.pml is a
+ * model of that.
+ *
  * The kernel drops the inode entry by itself, too (a change of mode, a rename): then writes pass until it is
  * published again, and what was written so far stays where it is.
  */
+#include "cache/cache.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "daemon/kernel/publish_internal.h"
@@ -27,6 +32,7 @@ struct loan {
 	uint64_t file;    /* the cache file ... */
 	uint64_t id;      /* ... as it is registered for writing */
 	bool lent;        /* there is a "written" entry */
+	bool whole;       /* since then every byte of the file is in the cache file */
 	uint64_t fresh;   /* the kernel makes "dirty" entries from here to before fresh_end(), if lent */
 	uint64_t *chunks; /* those before it that have one, ascending */
 	size_t count, room;
@@ -97,11 +103,22 @@ void publish_drop_loan(struct publish *p, struct stripe *stripe, uint64_t ino)
 	loan_free(loan);
 }
 
-uint64_t publish_lent_id(struct stripe *stripe, uint64_t ino)
+uint64_t publish_lent_id(struct stripe *stripe, uint64_t ino, bool *ret_whole)
 {
 	struct loan *loan = find(stripe, ino);
 
-	return loan && loan->lent ? loan->id : 0;
+	if (!loan || !loan->lent)
+		return 0;
+	*ret_whole = loan->whole;
+	return loan->id;
+}
+
+void publish_lent_in_part(struct stripe *stripe, uint64_t ino)
+{
+	struct loan *loan = find(stripe, ino);
+
+	if (loan)
+		loan->whole = false;
 }
 
 void publish_lent_attr(struct publish *p, struct meta_attr *attr)
@@ -153,12 +170,16 @@ static int add_chunk(struct publish *p, struct loan *loan, uint64_t chunk)
 	return 0;
 }
 
-static struct loan *get_loan(struct publish *p, struct stripe *stripe, uint64_t ino,
-                             const struct publish_loan *what)
+static struct loan *get_loan(struct publish *p, struct stripe *stripe, uint64_t ino, struct cache_file *cache)
 {
-	struct loan *loan = find(stripe, ino);
+	int fd = cache_file_fd(cache);
+	struct loan *loan;
+	uint64_t file;
 
-	if (loan && loan->file != what->file) {
+	if (fd < 0 || cache_file_id(cache, &file) < 0)
+		return NULL;
+	loan = find(stripe, ino);
+	if (loan && loan->file != file) {
 		publish_drop_loan(p, stripe, ino);
 		loan = NULL;
 	}
@@ -168,8 +189,8 @@ static struct loan *get_loan(struct publish *p, struct stripe *stripe, uint64_t 
 	if (!loan)
 		return NULL;
 	loan->ino = ino;
-	loan->file = what->file;
-	loan->id = kernel_backing_add(p->kernel, what->fd);
+	loan->file = file;
+	loan->id = kernel_backing_add(p->kernel, fd);
 	if (!loan->id || !tsearch(loan, &stripe->loans, compare)) {
 		kernel_backing_del(p->kernel, loan->id);
 		free(loan);
@@ -189,13 +210,16 @@ bool publish_lend(struct publish *p, uint64_t ino, const struct publish_loan *wh
 		.first_chunk = UINT64_MAX,
 	};
 	struct loan *loan;
+	bool whole;
 	int r = 0;
 
 	if (!p->kernel)
 		return false;
 	{
 		SCOPED_LOCK(&stripe->lock);
-		loan = get_loan(p, stripe, ino, what);
+		/* What goes after this comes by publish_before_drop(). So may what this finds to be bad. */
+		whole = cache_is_complete(what->cache);
+		loan = get_loan(p, stripe, ino, what->cache);
 		if (!loan)
 			return false;
 		for (uint64_t n = what->first_chunk;
@@ -209,6 +233,7 @@ bool publish_lend(struct publish *p, uint64_t ino, const struct publish_loan *wh
 			return false;
 		}
 		loan->lent = true;
+		loan->whole = whole;
 		loan->fresh = written.fresh_chunk;
 	}
 	publish_inode(p, ino);

@@ -175,14 +175,69 @@ static void what_is_not_all_there_is_not_lent(void **state)
 
 	x->options.max_bytes = 8 * C;
 	fixture_reopen(x);
-	f = get(x, 1, 7, 2 * C);
+	f = get(x, 1, 7, 3 * C);
 	assert_int_equal(fill(f, 7, 0, C), 0);
-	assert_int_equal(cache_lend(f, 0, 10, B), -ENODATA);
+	assert_int_equal(fill(f, 7, C, B), 0);
+	assert_int_equal(cache_lend(f, 2 * C, 10, B), -ENODATA);
+	assert_int_equal(cache_lend(f, C, 10, B), -ENODATA);
+	assert_int_equal(cache_lend(f, C - 5, 10, B), -ENODATA);
 	assert_int_equal(cache_lend(f, UINT64_MAX - 5, 10, B), -EFBIG);
 	assert_int_equal(cache_lent_written(f, UINT64_MAX - 5, 10), -EFBIG);
-	assert_int_equal(fill(f, 7, C, C), 0);
 	assert_int_equal(cache_lend(f, 0, 10, 16 * C), -ENOSPC);
 	assert_int_equal(cache_lend(f, 0, 10, B), 0);
+	cache_lend_end(f);
+	cache_file_put(f);
+}
+
+/* Of a file that is there in part, what is lent stays, and the rest comes and goes as ever. */
+static void a_part_is_lent_and_the_rest_is_not_touched_by_it(void **state)
+{
+	struct fixture *x = *state;
+	uint64_t valid;
+	struct cache_file *f;
+
+	x->options.max_bytes = 5 * C;
+	fixture_reopen(x);
+	f = get(x, 1, 7, 4 * C);
+	assert_int_equal(fill(f, 7, C, 2 * C), 0);
+	assert_int_equal(cache_lend(f, C + 10, 10, B), 0);
+	scribble(f, 8, C, 4096);
+	assert_int_equal(cache_lent_written(f, C, 4096), 0);
+	for (uint64_t i = 2; i < 12; i++)
+		put_whole(x, i, 1, C);
+	assert_int_equal(cache_valid(f, 1, &valid), 0);
+	assert_int_equal(valid, UINT64_MAX);
+	assert_int_equal(cache_valid(f, 2, &valid), 0);
+	assert_int_equal(valid, 0); /* evicted */
+	assert_int_equal(fill(f, 7, 0, B), 0);
+	assert_int_equal(read_checked(f, 8, C, 4096), 4096);
+	assert_int_equal(read_checked(f, 7, C + 4096, B), B);
+	upload(f, C, 4096, true);
+	assert_int_equal(cache_commit(f, 8, 4 * C), 0);
+	cache_lend_end(f);
+	cache_file_put(f);
+	fixture_reopen(x);
+	f = get(x, 1, 8, 4 * C);
+	assert_int_equal(read_checked(f, 8, C, 4096), 4096);
+	assert_int_equal(stats(x).corrupt, 0);
+	cache_file_put(f);
+}
+
+static void what_was_lent_and_is_gone_must_be_given_up_first(void **state)
+{
+	struct fixture *x = *state;
+	struct cache_file *f;
+
+	put_whole(x, 1, 7, 3 * C);
+	f = get(x, 1, 7, 3 * C);
+	assert_int_equal(cache_lend(f, 0, 3 * C, B), 0);
+	assert_int_equal(cache_invalidate(f, 2 * C, 10), 0);
+	assert_int_equal(cache_lend(f, 0, 10, B), -ESTALE);
+	cache_lend_end(f);
+	assert_int_equal(cache_lend(f, 0, 10, B), 0);
+	assert_int_equal(cache_lend(f, C, C, B), 0);
+	assert_int_equal(cache_truncate(f, C + 5), 0);
+	assert_int_equal(cache_lend(f, 0, 0, B), -ESTALE);
 	cache_lend_end(f);
 	cache_file_put(f);
 }
@@ -199,6 +254,10 @@ int main(void)
 	                                        teardown),
 		cmocka_unit_test_setup_teardown(what_is_lent_is_not_evicted, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_not_all_there_is_not_lent, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_part_is_lent_and_the_rest_is_not_touched_by_it, setup,
+	                                        teardown),
+		cmocka_unit_test_setup_teardown(what_was_lent_and_is_gone_must_be_given_up_first, setup,
+	                                        teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -220,6 +220,47 @@ static void what_is_written_there_is_uploaded_in_time_heard_of_or_not(void **sta
 	model_finish(&m, f, file);
 }
 
+/* Only a part of the file is in the cache: what is written there is lent, and stays so when it is written
+ * elsewhere. */
+static void a_file_of_which_a_part_is_there_is_lent_in_part(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t ino = make_file(f, "file");
+	struct data_file *file = get(f, ino);
+	struct model m;
+
+	b.lends = false;
+	model_init(&m, ino, 6);
+	for (size_t at = 0; at < 5 * MIB; at += MIB)
+		model_write(&m, file, at, MIB);
+	assert_int_equal(data_flush(file), 0);
+	data_file_put(file);
+	cache_forget(f->cache, ino);
+	file = get(f, ino);
+	b.lends = true;
+
+	write_there(&m, file, 4 * MIB + 5, 100); /* nothing is there */
+	assert_false(b.lent);
+	expect_bytes(file, 4 * MIB, m.bytes + 4 * MIB, MIB);
+	write_there(&m, file, 4 * MIB, 100);
+	assert_true(b.lent && b.chunks[1] && !b.chunks[0]);
+	write_there(&m, file, 4 * MIB + 300 * KIB, 5000);
+	write_there(&m, file, 2 * MIB, 5000); /* not there */
+	assert_true(b.lent && b.chunks[1] && !b.chunks[0]);
+	write_there(&m, file, 4 * MIB + 100 * KIB, 5000);
+	write_there(&m, file, 4 * MIB - 50, 100);
+	assert_true(b.lent && b.chunks[1] && !b.chunks[0]);
+	write_there(&m, file, 5 * MIB, 70000); /* longer than it was */
+	assert_int_equal(b.writes, 3);
+	model_truncate(&m, f, 4 * MIB + 5000);
+	assert_false(b.lent || b.chunks[1]);
+	write_there(&m, file, 4 * MIB + 4000, 5); /* its end is there still */
+	write_there(&m, file, 4 * MIB + 4990, 100);
+	assert_int_equal(b.writes, 4);
+	assert_int_equal(data_flush(file), 0);
+	model_finish(&m, f, file);
+}
+
 static void random_operations_by_both(void **state)
 {
 	struct fixture *f = *state;
@@ -274,6 +315,8 @@ int main(void)
 	                                        teardown),
 		cmocka_unit_test_setup_teardown(what_is_written_there_is_uploaded_in_time_heard_of_or_not,
 	                                        setup_hasty, teardown),
+		cmocka_unit_test_setup_teardown(a_file_of_which_a_part_is_there_is_lent_in_part, setup,
+	                                        teardown),
 		cmocka_unit_test_setup_teardown(random_operations_by_both, setup, teardown),
 	};
 
