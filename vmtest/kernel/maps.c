@@ -146,6 +146,11 @@ void tfs_publish_lent(struct tfs *t, uint64_t ino, uint64_t backing_id)
 	publish_inode(t, ino, backing_id, 0, EXTFUSE_INODE_CACHED | EXTFUSE_INODE_LENT);
 }
 
+void tfs_publish_lent_in_part(struct tfs *t, uint64_t ino, uint64_t backing_id)
+{
+	publish_inode(t, ino, backing_id, 0, EXTFUSE_INODE_LENT);
+}
+
 void tfs_publish_lent_bare(struct tfs *t, uint64_t ino, uint64_t backing_id)
 {
 	publish_inode(t, ino, backing_id, 0,

@@ -76,7 +76,8 @@ void tfs_publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id);
 void tfs_publish_packed(struct tfs *t, uint64_t ino, uint64_t backing_id, uint64_t offset);
 /* With EXTFUSE_INODE_LENT. */
 void tfs_publish_lent(struct tfs *t, uint64_t ino, uint64_t backing_id);
-void tfs_publish_lent_bare(struct tfs *t, uint64_t ino, uint64_t backing_id); /* no extended attribute */
+void tfs_publish_lent_in_part(struct tfs *t, uint64_t ino, uint64_t backing_id); /* not wholly cached */
+void tfs_publish_lent_bare(struct tfs *t, uint64_t ino, uint64_t backing_id);    /* no extended attribute */
 /* With EXTFUSE_INODE_NO_XATTR, whatever the daemon says. */
 void tfs_publish_bare_inode(struct tfs *t, uint64_t ino);
 void tfs_publish_name(struct tfs *t, uint64_t parent, const char *name, uint64_t ino);

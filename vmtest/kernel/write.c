@@ -170,6 +170,40 @@ static void each_page_that_is_written_is_noted_and_no_other(void)
 	teardown(&f);
 }
 
+static void check_read(struct fixture *f, off_t at, const char *text, size_t n)
+{
+	char buf[64];
+
+	check_equal(pread(f->fd, buf, n, at), n);
+	check(!memcmp(buf, text, n));
+}
+
+/* A file that is not cached as a whole: what of it is lent is read there, too, and nothing else is. */
+static void of_a_part_that_is_lent_no_more_is_read(void)
+{
+	struct fixture f = setup_lent(O_RDWR);
+	char buf[16];
+
+	tfs_publish_lent_in_part(f.t, f.ino, f.id);
+	check_equal(pwrite(f.fd, "J", 1, 0), 1);
+	check_read(&f, 0, "Jello", 5);
+	check_equal(pwrite(f.fd, "abc", 3, 2 * CHUNK + 1), 3); /* behind a chunk that has no entry */
+	check_read(&f, 2 * CHUNK, "\0abc", 4);
+	check_read(&f, CHUNK - 2, "\0", 2);
+	check_equal(dirty_pages(&f, 1, 0, -1), -1);
+	check_equal(tfs_requests(f.t, FUSE_WRITE), 0);
+	check_equal(tfs_requests(f.t, FUSE_READ), 0);
+	check_equal(tfs_stat(f.t, EXTFUSE_OP_READ, EXTFUSE_UNCOVERED), 0);
+	tfs_publish_lent(f.t, f.ino, f.id); /* wholly cached after all */
+	check_read(&f, 2 * CHUNK - 2, "\0\0\0a", 4);
+	check_read(&f, CHUNK + 2, "\0", 2);
+	tfs_publish_lent_in_part(f.t, f.ino, f.id);
+	check(pread(f.fd, buf, 4, 2 * CHUNK - 2) >= 0);
+	check_equal(tfs_stat(f.t, EXTFUSE_OP_READ, EXTFUSE_UNCOVERED), 1);
+	check(tfs_requests(f.t, FUSE_READ) > 0);
+	teardown(&f);
+}
+
 static void appending_goes_to_the_end_whatever_the_offset(void)
 {
 	struct fixture f = setup_lent(O_WRONLY | O_APPEND);
@@ -384,6 +418,7 @@ static void what_is_taken_back_changes_no_more(void)
 const struct test write_tests[] = {
 	TEST(what_is_lent_is_written_in_the_kernel_and_seen_by_every_call),
 	TEST(each_page_that_is_written_is_noted_and_no_other),
+	TEST(of_a_part_that_is_lent_no_more_is_read),
 	TEST(appending_goes_to_the_end_whatever_the_offset),
 	TEST(what_is_not_lent_so_far_passes),
 	TEST(capabilities_are_looked_for_where_there_may_be_some),
