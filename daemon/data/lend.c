@@ -111,11 +111,14 @@ int file_have(struct data_file *f)
 	return r;
 }
 
-/* Nobody changes it, so from now on the kernel may. f->io is held. */
-static bool set_lent(struct data_file *f, uint64_t *ret_size)
+/*
+ * Nobody changes it, and the cache knows the version that is committed, so from now on the kernel may write
+ * it. f->io is held.
+ */
+static bool set_lent(struct data_file *f, uint64_t cached_version, uint64_t *ret_size)
 {
 	SCOPED_LOCK(&f->lock);
-	if (f->changers || f->lent)
+	if (f->changers || f->lent || f->version != cached_version)
 		return false;
 	f->lent = true;
 	f->lent_since = monotonic_ns() + UNHEARD_TIMES * expire_ns(f->d);
@@ -143,7 +146,8 @@ static void lend(struct data_file *f, uint64_t offset, uint64_t length)
 		return;
 	}
 	f->on_loan = true;
-	if (!set_lent(f, &loan.size) || d->hooks.lend(d->hooks.arg, f->ino, &loan))
+	if (!set_lent(f, cache_file_version(loan.cache), &loan.size) ||
+	    d->hooks.lend(d->hooks.arg, f->ino, &loan))
 		return;
 	SCOPED_LOCK(&f->lock);
 	f->lent = false;
