@@ -22,7 +22,7 @@
 
 bool valid = true;    /* the cache says that the rest is there ... */
 bool bytes = true;    /* ... and its bytes are */
-bool lent, whole;     /* struct loan */
+bool lent, whole;     /* struct loan; it stays when the file is taken back */
 bool entry, complete; /* the inode map: EXTFUSE_INODE_LENT, and EXTFUSE_INODE_CACHED with it */
 bool stripe;          /* the publish lock */
 bool reading;         /* a section that kernel_barrier() waits for */
@@ -50,11 +50,11 @@ proctype daemon() {
 		found = valid;                        /* MISTAKE 2: here ... */
 		lock(stripe);
 		if
-		:: MISTAKE != 2 -> found = valid      /* [cache_is_complete(), in publish_lend()] */
+		:: MISTAKE != 2 && !whole -> whole = valid /* [get_loan_checked(): cache_is_complete()] */
+		:: MISTAKE == 2 -> whole = found
 		:: else
 		fi;
 		lent = true;
-		whole = found;
 		unlock(stripe);
 		publish();
 		if

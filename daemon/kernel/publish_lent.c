@@ -32,7 +32,7 @@ struct loan {
 	uint64_t file;    /* the cache file ... */
 	uint64_t id;      /* ... as it is registered for writing */
 	bool lent;        /* there is a "written" entry */
-	bool whole;       /* since then every byte of the file is in the cache file */
+	bool whole;       /* every byte of the file is in the cache file, lent or not */
 	uint64_t fresh;   /* the kernel makes "dirty" entries from here to before fresh_end(), if lent */
 	uint64_t *chunks; /* those before it that have one, ascending */
 	size_t count, room;
@@ -199,6 +199,39 @@ static struct loan *get_loan(struct publish *p, struct stripe *stripe, uint64_t 
 	return loan;
 }
 
+/*
+ * Is all of it in the cache? Takes as long as reading it does, the first time after a restart, as its bytes
+ * are checked: so without the lock.
+ */
+static bool may_be_whole(struct stripe *stripe, uint64_t ino, struct cache_file *cache)
+{
+	{
+		struct loan *loan;
+
+		SCOPED_LOCK(&stripe->lock);
+		loan = find(stripe, ino);
+		if (loan && loan->whole)
+			return true;
+	}
+	return cache_is_complete(cache);
+}
+
+/* The same, with the lock held: what goes from now on comes by publish_before_drop(). */
+static struct loan *get_loan_checked(struct publish *p, struct stripe *stripe, uint64_t ino,
+                                     struct cache_file *cache, bool may_be_whole)
+{
+	struct loan *loan = get_loan(p, stripe, ino, cache);
+	bool whole;
+
+	if (!loan || loan->whole || !may_be_whole)
+		return loan;
+	whole = cache_is_complete(cache);
+	loan = get_loan(p, stripe, ino, cache); /* what was found to be bad came by, too */
+	if (loan)
+		loan->whole = whole;
+	return loan;
+}
+
 bool publish_lend(struct publish *p, uint64_t ino, const struct publish_loan *what)
 {
 	struct stripe *stripe = publish_stripe(p, ino);
@@ -215,11 +248,10 @@ bool publish_lend(struct publish *p, uint64_t ino, const struct publish_loan *wh
 
 	if (!p->kernel)
 		return false;
+	whole = may_be_whole(stripe, ino, what->cache);
 	{
 		SCOPED_LOCK(&stripe->lock);
-		/* What goes after this comes by publish_before_drop(). So may what this finds to be bad. */
-		whole = cache_is_complete(what->cache);
-		loan = get_loan(p, stripe, ino, what->cache);
+		loan = get_loan_checked(p, stripe, ino, what->cache, whole);
 		if (!loan)
 			return false;
 		for (uint64_t n = what->first_chunk;
@@ -233,7 +265,6 @@ bool publish_lend(struct publish *p, uint64_t ino, const struct publish_loan *wh
 			return false;
 		}
 		loan->lent = true;
-		loan->whole = whole;
 		loan->fresh = written.fresh_chunk;
 	}
 	publish_inode(p, ino);
