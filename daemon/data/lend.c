@@ -137,7 +137,7 @@ static void lend(struct data_file *f, uint64_t offset, uint64_t length)
 	if (!loan.cache)
 		return;
 	r = cache_lend(loan.cache, offset, length, LEND_ROOM);
-	if (r == -ENODATA && f->on_loan) {
+	if (r == -ENODATA && f->on_loan) { /* not these, but those that were lent before */
 		loan.offset = loan.length = 0;
 		r = cache_lend(loan.cache, 0, 0, LEND_ROOM);
 	}
