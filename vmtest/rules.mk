@@ -24,7 +24,7 @@ vmtest-kernels: ## what tells most, in a VM with QUICK_KERNELS= (7.2-trixie); sk
 
 # A kernel of our own, with everything that looks for mistakes; it takes several times as long.
 DEBUG_KERNEL   := 6.12-debug
-DEBUG_TIMEOUT  ?= 14400
+DEBUG_TIMEOUT  ?= 28800
 DEBUG_SLOW     ?= 4
 build/kernels/$(DEBUG_KERNEL)/version: vmtest/debug.config vmtest/debug-kernel.sh
 .PHONY: vmtest-debug

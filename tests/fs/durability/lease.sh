@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 # One writer at a time: who is second is told who the first is; a dead one does not stand in the way.
-# timeout: 100
 export CURVEFS_RUN_DIR=$CASE_DIR/run
 fresh_volume
 mkdir second

@@ -1,6 +1,5 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# timeout: 100
 # --writeback: acknowledged when the local disk has it, uploaded later; what is lost with what, and what is not.
 export CURVEFS_RUN_DIR=$CASE_DIR/run
 fresh_volume
