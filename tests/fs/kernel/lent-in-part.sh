@@ -99,8 +99,8 @@ part touch
 case_stats before
 assert_kernel_hits write read -- part write
 case_stats after
-for op in write read; do # the first write to each of the two, and what is read before it
-	! bpf_on || [ "$(case_grown daemon.$op)" -le 6 ] || fail "$(case_grown daemon.$op) '$op' at the daemon"
+for op in write read; do # of 200 the first to each of the two chunks; it comes by every half a minute, too
+	! bpf_on || [ "$(case_grown daemon.$op)" -le 20 ] || fail "$(case_grown daemon.$op) '$op' at the daemon"
 done
 part mix
 remount_volume
