@@ -20,7 +20,7 @@ def check(fd, wanted, at, n):
     assert got == wanted[at:at + n], ("a", at, n, got[:16], bytes(wanted[at:at + 16]))
 
 def put(fd, wanted, at, data):
-    if data and at > len(wanted):
+    if at > len(wanted):
         wanted.extend(bytes(at - len(wanted)))
     wanted[at:at + len(data)] = data
     assert os.pwrite(fd, data, at) == len(data)
@@ -59,7 +59,7 @@ elif sys.argv[1] == "write":  # in these two
         check(fd, wanted, at - at % 4096, 4096)
     os.fsync(fd)
     put(fd, wanted, 6 * M, b"once more")
-elif sys.argv[1] == "mix":  # there and elsewhere, cut, punched and longer
+elif sys.argv[1] == "mix":  # there and elsewhere, cut and made longer
     rng = random.Random(5)
     for n in range(300):
         at, length = rng.randrange(len(wanted) - 70000), rng.randrange(70000)
@@ -80,6 +80,8 @@ elif sys.argv[1] == "mix":  # there and elsewhere, cut, punched and longer
             os.ftruncate(fd, cut)
             del wanted[cut:]
     check_all(fd, wanted)
+elif sys.argv[1] == "check":
+    check_all(fd, wanted)
 os.close(fd)
 open(state, "wb").write(wanted)
 PY
@@ -96,9 +98,7 @@ rm -rf "$CACHE"
 mkdir "$CACHE"
 mount_volume --read-ahead=0
 part touch
-case_stats before
 assert_kernel_hits write read -- part write
-case_stats after
 for op in write read; do # of 200 the first to each of the two chunks; it comes by every half a minute, too
 	! bpf_on || [ "$(case_grown daemon.$op)" -le 20 ] || fail "$(case_grown daemon.$op) '$op' at the daemon"
 done
