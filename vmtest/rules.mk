@@ -25,7 +25,7 @@ vmtest-kernels: ## what tells most, in a VM with QUICK_KERNELS= (7.2-trixie); sk
 # A kernel of our own, with everything that looks for mistakes; it takes several times as long.
 DEBUG_KERNEL   := 6.12-debug
 DEBUG_TIMEOUT  ?= 28800
-DEBUG_SLOW     ?= 4
+DEBUG_SLOW     ?= 8
 build/kernels/$(DEBUG_KERNEL)/version: vmtest/debug.config vmtest/debug-kernel.sh
 .PHONY: vmtest-debug
 vmtest-debug: ## the same on a kernel with KASAN, lockdep, PROVE_RCU ... that is compiled first; by hand (hours), all or CASES=

@@ -218,12 +218,12 @@ static bool may_be_whole(struct stripe *stripe, uint64_t ino, struct cache_file 
 
 /* The same, with the lock held: what goes from now on comes by publish_before_drop(). */
 static struct loan *get_loan_checked(struct publish *p, struct stripe *stripe, uint64_t ino,
-                                     struct cache_file *cache, bool may_be_whole)
+                                     struct cache_file *cache, bool maybe)
 {
 	struct loan *loan = get_loan(p, stripe, ino, cache);
 	bool whole;
 
-	if (!loan || loan->whole || !may_be_whole)
+	if (!loan || loan->whole || !maybe)
 		return loan;
 	whole = cache_is_complete(cache);
 	loan = get_loan(p, stripe, ino, cache); /* what was found to be bad came by, too */
@@ -243,15 +243,15 @@ bool publish_lend(struct publish *p, uint64_t ino, const struct publish_loan *wh
 		.first_chunk = UINT64_MAX,
 	};
 	struct loan *loan;
-	bool whole;
+	bool maybe;
 	int r = 0;
 
 	if (!p->kernel)
 		return false;
-	whole = may_be_whole(stripe, ino, what->cache);
+	maybe = may_be_whole(stripe, ino, what->cache);
 	{
 		SCOPED_LOCK(&stripe->lock);
-		loan = get_loan_checked(p, stripe, ino, what->cache, whole);
+		loan = get_loan_checked(p, stripe, ino, what->cache, maybe);
 		if (!loan)
 			return false;
 		for (uint64_t n = what->first_chunk;
