@@ -24,7 +24,7 @@
 #endif
 
 #define EXTFUSE_ABI_MAGIC 0x45584655u /* "EXFU" */
-#define EXTFUSE_ABI_VERSION 4u
+#define EXTFUSE_ABI_VERSION 5u
 
 /* ---- geometry of the data cache --------------------------------------- */
 
@@ -142,22 +142,20 @@ struct extfuse_chunk {
  * the inode is published with EXTFUSE_INODE_LENT, and takes it away when that is gone and no write is under
  * way any more.  In between the kernel alone changes it, one write at a time (the inode's lock).
  *
- * A write adds one to "writing", and only then looks whether the inode is (still) lent; it takes it away
- * when everything else here and in map "dirty" is as the write left it.  So who has dropped the inode entry,
- * and then finds 0, knows that nothing is under way nor will be.
+ * A write is under way (EXTFUSE_IOC_SETTLE) before it looks whether the inode is (still) lent, and until
+ * everything here and in map "dirty" is as the write left it.  So who has dropped the inode entry, and then
+ * waits for that, knows that nothing is under way nor will be.
  */
 struct extfuse_written {
 	__u64 ino;         /* the key */
 	__u64 size;        /* of the file, bytes */
 	__u64 time_ns;     /* of the last write, CLOCK_REALTIME; 0: none since it was lent */
 	__u64 bytes;       /* written since then */
-	__u64 max_bytes;   /* a write that would make it more passes */
+	__u64 max_bytes;   /* a write that would make it more passes; or, repeating a verdict, the next one */
 	__u64 fresh_chunk; /* from this chunk on, for EXTFUSE_FRESH_CHUNKS, the kernel makes "dirty" entries
 	                    */
 	__u64 first_chunk; /* those with "dirty" pages lie in [first_chunk, last_chunk]; first > last: none */
 	__u64 last_chunk;
-	__u32 writing; /* writes under way */
-	__u32 reserved;
 };
 
 /* Pages of a chunk that the kernel has written.  Key: struct extfuse_chunk_key.  No entry: a write passes. */
@@ -178,6 +176,14 @@ static inline __u32 extfuse_epoch_slot(__u64 ino)
 {
 	return (__u32)((ino * 0x9e3779b97f4a7c15ull) >> 48);
 }
+
+/*
+ * Change counters, for what the module remembers of verdicts ("remembered verdicts" below); the same slots, of
+ * map "changes". Whoever puts, changes or takes out an entry of map "inode", or of a dentry map, adds one to
+ * the inode's, or the directory's, *after* that. Who remembers reads the counter *before* it asks, and what is
+ * remembered holds until the counter moves. (The epoch moves before a drop, and not when something is put: a
+ * publisher must lose to the former and never to another publisher.)
+ */
 
 /*
  * The value of map "statfs" (mapped by the daemon, one entry): what a STATFS
@@ -209,6 +215,7 @@ struct extfuse_info {
 #define EXTFUSE_MAP_WRITTEN "written"         /* hash: __u64 -> extfuse_written */
 #define EXTFUSE_MAP_DIRTY "dirty"             /* hash: extfuse_chunk_key -> extfuse_dirty */
 #define EXTFUSE_MAP_EPOCH "epoch"             /* array, BPF_F_MMAPABLE: __u32 slot -> __u32 */
+#define EXTFUSE_MAP_CHANGES "changes"         /* the same */
 #define EXTFUSE_MAP_STATFS "statfs"           /* array of one struct extfuse_statfs, BPF_F_MMAPABLE */
 #define EXTFUSE_MAP_EVENTS "events"           /* perf event array: struct extfuse_event */
 #define EXTFUSE_MAP_STATS "stats"             /* per-CPU array: op * EXTFUSE_OUTCOMES + outcome -> __u64 */
@@ -307,6 +314,23 @@ enum extfuse_verdict {
 };
 
 /*
+ * Remembered verdicts.  A program says of a verdict that it may be repeated without asking, with what it
+ * writes to the context's `remember`: EXTFUSE_REMEMBER() of the counter in "stats" that counts a repetition;
+ * 0 says: ask again.  What is repeated is
+ *   of a LOOKUP to revalidate   that name and inode are still what they were found to be, until the counter
+ *                               of the directory or of that inode moves (map "changes")
+ *   of another request          the answer to the same one (same numbers, no name), if it is short enough,
+ *                               until the inode's counter moves
+ *   of a read                   that all of the file, `size` bytes, is in that backing file, one byte after
+ *                               the other; ditto
+ *   of a write                  that the pages it touches, and so writes within them, may be written at the same
+ *                               place of that backing file; ditto.  What write_end() would do, to an entry of map
+ *                               "written" with a time in it, the module does then
+ * So nothing that expires is to be remembered, nor what is in other maps than "inode" and the dentries.
+ */
+#define EXTFUSE_REMEMBER(op, outcome) ((op)*EXTFUSE_OUTCOMES + (outcome) + 1)
+
+/*
  * A request in its wire form (uapi/linux/fuse.h), taken apart by the module
  * with every length checked.  Fields without a meaning for an opcode are 0.
  * The verdict's answer goes into error, out_len and out; nothing else is
@@ -325,7 +349,7 @@ struct extfuse_request {
 	/* writable from here ... */
 	__s32 error;   /* 0 or a negative errno, with V_REPLY */
 	__u32 out_len; /* bytes of out that are the answer, with V_REPLY and error == 0 */
-	__u32 reserved;
+	__u32 remember; /* with V_REPLY: see above */
 	union {
 		struct fuse_entry_out entry;
 		struct fuse_attr_out attr;
@@ -368,7 +392,10 @@ struct extfuse_read {
 	__u64 backing_offset; /* file offset in the backing file of pos */
 	__u64 backing_count;  /* bytes to read, <= count: shortened to the end of file; 0 with V_REPLY: end of
 	                         file */
-			      /* ... to here */
+	__u64 size;           /* with remember: of the file */
+	__u32 reserved2;
+	__u32 remember; /* with V_BACKING: see above */
+			/* ... to here */
 };
 
 enum extfuse_read_flags {
@@ -413,7 +440,9 @@ struct extfuse_write {
 	/* writable from here ... */
 	__u64 backing_id;     /* with V_BACKING */
 	__u64 backing_offset; /* file offset in the backing file of pos */
-			      /* ... to here */
+	__u32 reserved2;
+	__u32 remember; /* with V_BACKING: see above */
+			/* ... to here */
 };
 
 enum extfuse_write_flags {
@@ -434,6 +463,7 @@ enum extfuse_features {
 	EXTFUSE_FEATURE_READ = 1 << 1,
 	EXTFUSE_FEATURE_WRITE = 1 << 2,
 	EXTFUSE_FEATURE_MMAP = 1 << 3,
+	EXTFUSE_FEATURE_REMEMBER = 1 << 4,
 };
 
 struct extfuse_ioc_info {
@@ -450,6 +480,12 @@ struct extfuse_ioc_backing {
 	__u64 id;    /* out: never 0, never used again while the module is loaded */
 };
 
+/* The maps that the module looks into by itself, to repeat verdicts. */
+struct extfuse_ioc_maps {
+	__s32 changes_fd, stats_fd, written_fd; /* in: descriptors of the maps of these names */
+	__u32 flags;                            /* in: 0 */
+};
+
 /* All need CAP_SYS_ADMIN.  Ids belong to the open /dev/extfuse that made them and die with it. */
 #define EXTFUSE_IOC_INFO _IOR('E', 1, struct extfuse_ioc_info)
 #define EXTFUSE_IOC_BACKING_ADD _IOWR('E', 2, struct extfuse_ioc_backing)
@@ -461,6 +497,14 @@ struct extfuse_ioc_backing {
  * mapping whose verdict was given before, too, so that 0 stays true until an entry names the file again.
  */
 #define EXTFUSE_IOC_MAPPED _IOW('E', 6, __s32)
+/* Returns when every kernel write that could have seen an entry deleted before this call has ended; at once if none
+ * is under way. */
+#define EXTFUSE_IOC_SETTLE _IO('E', 8)
+/*
+ * An instance that is registered with this device from now on remembers verdicts; without these maps every
+ * request is asked about.  Once: EBUSY after that.  EBADF, EINVAL: no map, or not such a one.
+ */
+#define EXTFUSE_IOC_MAPS _IOW('E', 7, struct extfuse_ioc_maps)
 
 /*
  * The struct_ops type of the module.  A BPF object has one instance of it; the
@@ -497,17 +541,18 @@ EXTFUSE_ASSERT_SIZE(struct extfuse_inode, 128);
 EXTFUSE_ASSERT_SIZE(struct extfuse_chunk_key, 16);
 EXTFUSE_ASSERT_SIZE(struct extfuse_chunk, 40);
 EXTFUSE_ASSERT_SIZE(struct extfuse_statfs, 112);
-EXTFUSE_ASSERT_SIZE(struct extfuse_written, 72);
+EXTFUSE_ASSERT_SIZE(struct extfuse_written, 64);
 EXTFUSE_ASSERT_SIZE(struct extfuse_dirty, 128);
 EXTFUSE_ASSERT_SIZE(struct extfuse_info, 40);
 EXTFUSE_ASSERT_SIZE(struct extfuse_config, 32);
 EXTFUSE_ASSERT_SIZE(struct extfuse_event, 40);
 EXTFUSE_ASSERT_SIZE(struct extfuse_request, 40 + 8 + 128 + 512);
-EXTFUSE_ASSERT_SIZE(struct extfuse_read, 56);
+EXTFUSE_ASSERT_SIZE(struct extfuse_read, 72);
 EXTFUSE_ASSERT_SIZE(struct extfuse_mmap, 32);
-EXTFUSE_ASSERT_SIZE(struct extfuse_write, 72);
+EXTFUSE_ASSERT_SIZE(struct extfuse_write, 80);
 EXTFUSE_ASSERT_SIZE(struct extfuse_ops, 56);
 EXTFUSE_ASSERT_SIZE(struct extfuse_ioc_info, 16);
 EXTFUSE_ASSERT_SIZE(struct extfuse_ioc_backing, 16);
+EXTFUSE_ASSERT_SIZE(struct extfuse_ioc_maps, 16);
 
 #endif

@@ -32,6 +32,13 @@ static __always_inline int absent(struct extfuse_request *req)
 	return EXTFUSE_V_REPLY;
 }
 
+/* As long as nothing changes, if that which said so does not expire. */
+static __always_inline void stays_absent(struct extfuse_request *req, __u64 expires_ns)
+{
+	if (!expires_ns)
+		req->remember = EXTFUSE_REMEMBER(EXTFUSE_OP_LOOKUP, EXTFUSE_NEGATIVE);
+}
+
 /*
  * No dentry: absent all the same if the directory's entry says that every name is there.
  * A dentry on its way out moves the directory's epoch first, then takes that
@@ -53,6 +60,8 @@ static __noinline bool surely_absent(struct extfuse_request *req)
 	if (find_dentry(req, &d) != NOT_FOUND)
 		return false;
 	dir = bpf_map_lookup_elem(&inode, &parent);
+	if (dir)
+		stays_absent(req, dir->expires_ns);
 	return dir && dir->flags & EXTFUSE_INODE_ALL_NAMES && !expired(dir->expires_ns) &&
 	       is_still(&dir->attr.ino, parent) && *now == before;
 }
@@ -69,8 +78,9 @@ static __always_inline int do_lookup(struct extfuse_request *req)
 {
 	struct extfuse_dentry d;
 	struct extfuse_inode *i;
-	__u64 ino, generation;
+	__u64 ino, generation, expires;
 	enum found found;
+	__u32 flags;
 
 	if (is_dot(req) || req->out_max < sizeof(req->out.entry))
 		return pass_lookup(req, EXTFUSE_PASS);
@@ -83,14 +93,18 @@ static __always_inline int do_lookup(struct extfuse_request *req)
 	if (found != FOUND || expired(d.expires_ns))
 		return pass_lookup(req, EXTFUSE_STALE);
 	ino = d.ino;
-	if (!ino)
+	if (!ino) {
+		stays_absent(req, d.expires_ns);
 		return absent(req);
+	}
 
 	i = bpf_map_lookup_elem(&inode, &ino);
 	if (!i)
 		return pass_lookup(req, EXTFUSE_MISS);
 	generation = i->generation;
-	if (generation != d.generation || expired(i->expires_ns))
+	expires = i->expires_ns;
+	flags = i->flags;
+	if (generation != d.generation || expired(expires))
 		return pass_lookup(req, EXTFUSE_STALE);
 	if (!copy_attr(&req->out.entry.attr, i, ino))
 		return pass_lookup(req, EXTFUSE_STALE);
@@ -106,6 +120,9 @@ static __always_inline int do_lookup(struct extfuse_request *req)
 		req->out.entry.attr_valid_nsec = mount_config.attr_valid_ns % NSEC_PER_SEC;
 	}
 	req->out_len = sizeof(req->out.entry);
+	/* Size and times of a lent file are in another map. */
+	if (!d.expires_ns && !expires && !(flags & EXTFUSE_INODE_LENT))
+		req->remember = EXTFUSE_REMEMBER(EXTFUSE_OP_LOOKUP, EXTFUSE_HIT);
 	return EXTFUSE_V_REPLY;
 }
 

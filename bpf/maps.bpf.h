@@ -12,9 +12,10 @@
  *   written      daemon; write(), write_end()  everybody
  *   dirty        daemon; write(), write_end()  write(), read(), daemon
  *   epoch        request() and daemon, add 1   daemon (mapped)
+ *   changes      request() and daemon, add 1   the module
  *   statfs       daemon (mapped)               request()
  *   events       request()                     daemon (perf buffer)
- *   stats        all of them                   daemon, bpftool
+ *   stats        all of them, the module       daemon, bpftool
  *   info         daemon, once                  whoever opens a pin
  *
  * The hash maps are not preallocated: a million possible entries cost memory
@@ -90,6 +91,15 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } epoch SEC(".maps");
+
+/* Change counters: see "Change counters" in extfuse_abi.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, EXTFUSE_EPOCH_SLOTS);
+	__type(key, __u32);
+	__type(value, __u32);
+} changes SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

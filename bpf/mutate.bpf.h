@@ -5,7 +5,8 @@
  * The order within a drop is: the epoch first, then the entries.  A publisher
  * reads the epoch before it reads the truth and again after it wrote the entry;
  * whichever way the two interleave, either the entry is deleted here or the
- * publisher sees that the epoch moved and deletes it itself.
+ * publisher sees that the epoch moved and deletes it itself.  Last comes the
+ * counter in "changes", for what the module remembers of the entries.
  *
  * Data.  A read hit needs the inode entry (for the size), so deleting the inode
  * entry alone makes read hits impossible; EXTFUSE_INODE_CACHED goes with it.
@@ -23,22 +24,29 @@
 #include "entries.bpf.h"
 #include "stats.bpf.h"
 
-static __always_inline void bump(__u64 ino)
+static __always_inline void add_one(void *counters, __u64 ino)
 {
 	__u32 slot = extfuse_epoch_slot(ino);
-	__u32 *n = bpf_map_lookup_elem(&epoch, &slot);
+	__u32 *n = bpf_map_lookup_elem(counters, &slot);
 
 	if (n)
 		__sync_fetch_and_add(n, 1);
 }
 
-static __always_inline void drop_inode(__u64 ino)
+/* Without the last step, for a directory of which a name goes, too. */
+static __always_inline void begin_drop(__u64 ino)
 {
-	bump(ino);
+	add_one(&epoch, ino);
 	bpf_map_delete_elem(&inode, &ino);
 }
 
-/* The dentry's epoch is its directory's, which drop_inode(parent) has moved already. */
+static __always_inline void drop_inode(__u64 ino)
+{
+	begin_drop(ino);
+	add_one(&changes, ino);
+}
+
+/* The dentry's epoch is its directory's, which begin_drop(parent) has moved already. */
 static __always_inline __u64 take_dentry(void *map, const void *key)
 {
 	struct extfuse_dentry *d = bpf_map_lookup_elem(map, key);
@@ -74,13 +82,14 @@ static __noinline __u64 drop_name(struct extfuse_request *req)
 	struct extfuse_dentry_key key;
 	__u64 ino = 0;
 
-	drop_inode(req->nodeid);
+	begin_drop(req->nodeid);
 	if (req->name_len > EXTFUSE_NAME_SHORT) {
 		ino = take_long(req);
 	} else if (req->name_len) {
 		short_key(&key, req->nodeid, req->name);
 		ino = take_dentry(&dentry, &key);
 	}
+	add_one(&changes, req->nodeid);
 	if (ino)
 		drop_inode(ino);
 	return ino;
@@ -92,13 +101,14 @@ static __noinline __u64 drop_name2(struct extfuse_request *req)
 	struct extfuse_dentry_key key;
 	__u64 ino = 0;
 
-	drop_inode(req->nodeid2);
+	begin_drop(req->nodeid2);
 	if (req->name2_len > EXTFUSE_NAME_SHORT) {
 		ino = take_long2(req);
 	} else if (req->name2_len) {
 		short_key(&key, req->nodeid2, req->name2);
 		ino = take_dentry(&dentry, &key);
 	}
+	add_one(&changes, req->nodeid2);
 	if (ino)
 		drop_inode(ino);
 	return ino;

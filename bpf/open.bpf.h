@@ -25,7 +25,7 @@ static __always_inline int pass_open(enum extfuse_outcome outcome)
 static __always_inline int do_open(void *ctx, struct extfuse_request *req)
 {
 	struct extfuse_inode *i;
-	__u64 ino = req->nodeid;
+	__u64 ino = req->nodeid, expires;
 
 	if (req->flags & O_TRUNC)
 		return do_inode(ctx, ino, EXTFUSE_OP_OPEN);
@@ -38,9 +38,12 @@ static __always_inline int do_open(void *ctx, struct extfuse_request *req)
 		return pass_open(EXTFUSE_STALE);
 	if (!(i->flags & EXTFUSE_INODE_CACHED) && i->attr.size)
 		return pass_open(EXTFUSE_UNCOVERED);
+	expires = i->expires_ns;
 	if (!is_still(&i->attr.ino, ino))
 		return pass_open(EXTFUSE_STALE);
 	count(EXTFUSE_OP_OPEN, EXTFUSE_HIT);
+	if (!expires)
+		req->remember = EXTFUSE_REMEMBER(EXTFUSE_OP_OPEN, EXTFUSE_HIT);
 	req->out.open.fh = EXTFUSE_FH_NONE;
 	req->out.open.open_flags = FOPEN_KEEP_CACHE | FOPEN_NOFLUSH;
 	req->out_len = sizeof(req->out.open);
@@ -54,6 +57,7 @@ static __always_inline int do_release(struct extfuse_request *req)
 		return EXTFUSE_V_PASS;
 	}
 	count(EXTFUSE_OP_RELEASE, EXTFUSE_HIT);
+	req->remember = EXTFUSE_REMEMBER(EXTFUSE_OP_RELEASE, EXTFUSE_HIT);
 	return EXTFUSE_V_REPLY;
 }
 

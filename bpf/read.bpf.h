@@ -81,7 +81,7 @@ static __always_inline bool are_lent(const struct extfuse_read *rd, __u64 end)
 static __always_inline int do_read(struct extfuse_read *rd)
 {
 	struct extfuse_inode *i;
-	__u64 ino = rd->nodeid, end, size, id, offset;
+	__u64 ino = rd->nodeid, end, size, id, offset, expires;
 	__u32 flags;
 
 	if (rd->flags & EXTFUSE_READ_ASIDE) {
@@ -93,7 +93,8 @@ static __always_inline int do_read(struct extfuse_read *rd)
 		count_read(rd, EXTFUSE_MISS);
 		return EXTFUSE_V_PASS;
 	}
-	if (expired(i->expires_ns)) {
+	expires = i->expires_ns;
+	if (expired(expires)) {
 		count_read(rd, EXTFUSE_STALE);
 		return EXTFUSE_V_PASS;
 	}
@@ -115,6 +116,10 @@ static __always_inline int do_read(struct extfuse_read *rd)
 	if (flags & EXTFUSE_INODE_CACHED || (flags & EXTFUSE_INODE_LENT && are_lent(rd, end))) {
 		rd->backing_id = id;
 		rd->backing_offset = offset + rd->pos;
+		if (!(flags & EXTFUSE_INODE_LENT) && !expires) {
+			rd->size = size;
+			rd->remember = EXTFUSE_REMEMBER(EXTFUSE_OP_READ, EXTFUSE_HIT);
+		}
 	} else if (flags & EXTFUSE_INODE_LENT || !find_chunks(rd, end)) {
 		count_read(rd, EXTFUSE_UNCOVERED);
 		return EXTFUSE_V_PASS;

@@ -21,12 +21,13 @@ static __always_inline int pass_write(const struct extfuse_write *wr, enum extfu
 	return EXTFUSE_V_PASS;
 }
 
-static __always_inline bool is_lent(__u64 ino, __u64 *ret_backing_id, __u32 *ret_flags)
+static __always_inline bool is_lent(__u64 ino, __u64 *ret_backing_id, __u32 *ret_flags, __u64 *ret_expires)
 {
 	struct extfuse_inode *i = bpf_map_lookup_elem(&inode, &ino);
 
 	if (!i || !(i->flags & EXTFUSE_INODE_LENT) || expired(i->expires_ns))
 		return false;
+	*ret_expires = i->expires_ns;
 	*ret_backing_id = i->backing_id;
 	*ret_flags = i->flags;
 	return is_still(&i->attr.ino, ino);
@@ -93,18 +94,21 @@ static __always_inline bool mark_write(const struct extfuse_write *wr, struct ex
 static __always_inline enum extfuse_outcome may_write(struct extfuse_write *wr, struct extfuse_written *w,
                                                       __u32 *ret_flags)
 {
-	__u64 backing_id;
+	__u64 backing_id, expires;
 
-	if (!is_still(&w->ino, wr->nodeid)) /* counted in is another's, which then waits in vain, no more */
-		return EXTFUSE_STALE;
-	if (!is_lent(wr->nodeid, &backing_id, ret_flags))
+	if (!is_lent(wr->nodeid, &backing_id, ret_flags, &expires))
 		return EXTFUSE_MISS;
+	if (!is_still(&w->ino, wr->nodeid))
+		return EXTFUSE_STALE;
 	if (wr->size != w->size) /* the VFS does not know it yet */
 		return EXTFUSE_STALE;
 	if (wr->count > EXTFUSE_WRITE_MAX || w->bytes + wr->count > w->max_bytes)
 		return EXTFUSE_UNCOVERED;
 	wr->backing_id = backing_id;
 	wr->backing_offset = wr->pos;
+	/* Only where nobody has to look for what a write takes away from a file. */
+	if (*ret_flags & EXTFUSE_INODE_NO_XATTR && !expires)
+		wr->remember = EXTFUSE_REMEMBER(EXTFUSE_OP_WRITE, EXTFUSE_HIT);
 	return EXTFUSE_HIT;
 }
 
@@ -112,28 +116,21 @@ static __always_inline int do_write(struct extfuse_write *wr)
 {
 	struct extfuse_written *w;
 	enum extfuse_outcome outcome;
-	__u64 ino = wr->nodeid, id;
+	__u64 ino = wr->nodeid, id, expires;
 	__u32 flags = 0;
 
 	if (wr->flags & EXTFUSE_WRITE_PROBE)
-		return is_lent(ino, &id, &flags) ? EXTFUSE_V_BACKING : pass_write(wr, EXTFUSE_MISS);
+		return is_lent(ino, &id, &flags, &expires) ? EXTFUSE_V_BACKING : pass_write(wr, EXTFUSE_MISS);
 	w = bpf_map_lookup_elem(&written, &ino);
 	if (!w)
 		return pass_write(wr, EXTFUSE_MISS);
-	__sync_fetch_and_add(&w->writing, 1);
 	outcome = may_write(wr, w, &flags);
-	if (outcome != EXTFUSE_HIT) {
-		__sync_fetch_and_add(&w->writing, -1);
+	if (outcome != EXTFUSE_HIT)
 		return pass_write(wr, outcome);
-	}
-	if (!(wr->flags & EXTFUSE_WRITE_PRIVS || flags & EXTFUSE_INODE_NO_XATTR)) {
-		__sync_fetch_and_add(&w->writing, -1);
+	if (!(wr->flags & EXTFUSE_WRITE_PRIVS || flags & EXTFUSE_INODE_NO_XATTR))
 		return EXTFUSE_V_PRIVS;
-	}
-	if (!mark_write(wr, w)) {
-		__sync_fetch_and_add(&w->writing, -1);
+	if (!mark_write(wr, w))
 		return pass_write(wr, EXTFUSE_UNCOVERED);
-	}
 	if (!(wr->flags & EXTFUSE_WRITE_AGAIN))
 		count(EXTFUSE_OP_WRITE, EXTFUSE_HIT);
 	return EXTFUSE_V_BACKING;
@@ -167,7 +164,6 @@ static __always_inline int do_write_end(void *ctx, struct extfuse_write *wr)
 		w->time_ns = wr->time_ns;
 		w->bytes += wr->written;
 	}
-	__sync_fetch_and_add(&w->writing, -1);
 	return 0;
 }
 

@@ -61,6 +61,17 @@ static int open_beneath(struct datadir *d, const char *path, int flags, mode_t m
 	return fd;
 }
 
+/*
+ * To read and write. Without access times, which nobody asks for here: noting them is a part of each read, also of
+ * those that the kernel does. (Another user's file, EPERM, does not get into a cache but by hand.)
+ */
+static int open_data(struct datadir *d, const struct path *p, int flags, mode_t mode)
+{
+	int fd = open_beneath(d, p->s, O_RDWR | O_NOATIME | flags, mode);
+
+	return fd < 0 && errno == EPERM ? open_beneath(d, p->s, O_RDWR | flags, mode) : fd;
+}
+
 /* The directory of a data file, for calls that know no such rules; *ret_name points into @p p. */
 static int open_parent(struct datadir *d, struct path *p, const char **ret_name)
 {
@@ -193,7 +204,7 @@ static int create_path(struct datadir *d, const struct path *p)
 	int fd, r;
 
 	for (int attempt = 0; attempt < 2; attempt++) {
-		fd = open_beneath(d, p->s, O_RDWR | O_CREAT | O_EXCL, 0600);
+		fd = open_data(d, p, O_CREAT | O_EXCL, 0600);
 		if (fd >= 0 && is_scarce(fd)) {
 			close(fd);
 			unlink_path(d, *p);
@@ -216,7 +227,7 @@ static int open_path(struct datadir *d, const struct path *p)
 	struct stat st;
 
 	/* O_NONBLOCK: somebody may have put a FIFO there; it means nothing for a regular file. */
-	fd = open_beneath(d, p->s, O_RDWR | O_NONBLOCK, 0);
+	fd = open_data(d, p, O_NONBLOCK, 0);
 	if (fd < 0)
 		return errno == ELOOP || errno == EISDIR || errno == ENXIO ? -ENOENT : -errno;
 	if (is_scarce(fd))

@@ -81,6 +81,8 @@ int extfuse_backing_del(struct extfuse_dev *dev, u64 id)
 	if (!backing)
 		return -ENOENT;
 	atomic_dec(&dev->backings);
+	/* Before the grace period begins: who still remembers it is in a section that began before that. */
+	atomic_inc_return(&dev->removed);
 	call_srcu(&dev->srcu, &backing->rcu, extfuse_backing_free_rcu);
 	return 0;
 }

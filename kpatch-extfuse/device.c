@@ -15,14 +15,23 @@ struct extfuse_dev *extfuse_dev_new(void)
 
 	if (!dev)
 		return ERR_PTR(-ENOMEM);
+	err = -ENOMEM;
+	dev->writes = alloc_percpu_gfp(struct extfuse_writes, GFP_KERNEL_ACCOUNT);
+	if (!dev->writes)
+		goto err_dev;
 	err = init_srcu_struct(&dev->srcu);
-	if (err) {
-		kfree(dev);
-		return ERR_PTR(err);
-	}
+	if (err)
+		goto err_writes;
 	refcount_set(&dev->refs, 1);
 	xa_init(&dev->backing);
+	mutex_init(&dev->maps_lock);
 	return dev;
+
+err_writes:
+	free_percpu(dev->writes);
+err_dev:
+	kfree(dev);
+	return ERR_PTR(err);
 }
 
 /* May sleep: the last one waits for readers and for files still to be released. */
@@ -34,6 +43,8 @@ void extfuse_dev_put(struct extfuse_dev *dev)
 	srcu_barrier(&dev->srcu);
 	cleanup_srcu_struct(&dev->srcu);
 	xa_destroy(&dev->backing);
+	extfuse_maps_put(&dev->maps);
+	free_percpu(dev->writes);
 	kfree(dev);
 }
 
@@ -75,6 +86,35 @@ static long extfuse_mapped(const void __user *user)
 	return mapped;
 }
 
+/* Wait for the writes that are under way (extfuse_write_enter()). */
+static void extfuse_settle(struct extfuse_dev *dev)
+{
+	u64 begun = 0, ended = 0;
+	int cpu;
+
+	smp_mb(); /* what the caller took out is out before anything is counted ... */
+	for_each_possible_cpu (cpu)
+		ended += READ_ONCE(per_cpu_ptr(dev->writes, cpu)->ended);
+	smp_mb(); /* ... and of each write that has ended it is seen that it had begun */
+	for_each_possible_cpu (cpu)
+		begun += READ_ONCE(per_cpu_ptr(dev->writes, cpu)->begun);
+	if (begun != ended)
+		synchronize_srcu_expedited(&dev->srcu);
+}
+
+static long extfuse_set_maps(struct extfuse_dev *dev, const void __user *user)
+{
+	struct extfuse_ioc_maps from;
+	int err;
+
+	if (copy_from_user(&from, user, sizeof(from)))
+		return -EFAULT;
+	mutex_lock(&dev->maps_lock);
+	err = dev->maps.changes ? -EBUSY : extfuse_maps_get(&from, &dev->maps);
+	mutex_unlock(&dev->maps_lock);
+	return err;
+}
+
 static long extfuse_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct extfuse_dev *dev = file->private_data;
@@ -93,7 +133,7 @@ static long extfuse_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 			.magic = EXTFUSE_ABI_MAGIC,
 			.version = EXTFUSE_ABI_VERSION,
 			.features = EXTFUSE_FEATURE_REQUEST | EXTFUSE_FEATURE_READ | EXTFUSE_FEATURE_WRITE |
-		                    EXTFUSE_FEATURE_MMAP,
+		                    EXTFUSE_FEATURE_MMAP | EXTFUSE_FEATURE_REMEMBER,
 			.backing = atomic_read(&dev->backings),
 		};
 		return copy_to_user(user, &info, sizeof(info)) ? -EFAULT : 0;
@@ -118,8 +158,13 @@ static long extfuse_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 	case EXTFUSE_IOC_BARRIER:
 		synchronize_srcu(&dev->srcu);
 		return 0;
+	case EXTFUSE_IOC_SETTLE:
+		extfuse_settle(dev);
+		return 0;
 	case EXTFUSE_IOC_MAPPED:
 		return extfuse_mapped(user);
+	case EXTFUSE_IOC_MAPS:
+		return extfuse_set_maps(dev, user);
 	}
 	return -ENOTTY;
 }

@@ -9,6 +9,7 @@
  *   hook.c        ftrace on entries of fs/fuse: is this connection served?
  *   revalidate.c  a name that the dentry cache has -> does it still hold?
  *   request.c     a request in its wire form -> struct extfuse_request -> verdict -> answer
+ *   recall.h      what a program said before -> does it still hold?
  *   read.c        read(2) -> struct extfuse_read -> verdict -> I/O on a backing file
  *   write.c       write(2) -> struct extfuse_write -> verdict -> I/O on it, and what became of it
  *   mmap.c        mmap(2) -> struct extfuse_mmap -> verdict -> a mapping of a backing file
@@ -49,6 +50,7 @@
 #include <uapi/linux/fuse.h>
 #include "extfuse_abi.h"
 #include "compat.h"
+#include "recall.h"
 
 #ifndef CONFIG_X86_64
 #error "only x86-64 so far: hook.c writes argument registers"
@@ -59,12 +61,21 @@
 
 /* ---- device.c, backing.c ---- */
 
+/* Of one CPU; a write may begin on one and end on another. */
+struct extfuse_writes {
+	u64 begun, ended;
+};
+
 /* An open /dev/extfuse; instances hold references, too, which see no more ids once the file is closed. */
 struct extfuse_dev {
 	refcount_t refs;
 	struct srcu_struct srcu; /* from before a read's verdict until its I/O has ended */
 	struct xarray backing;   /* id -> struct extfuse_backing; read within srcu */
 	atomic_t backings;       /* entries in it */
+	atomic_t removed;        /* moves when an entry goes, before its backing file is freed */
+	struct extfuse_writes __percpu *writes; /* extfuse_settle() */
+	struct mutex maps_lock;
+	struct extfuse_maps maps; /* said at most once */
 };
 
 struct extfuse_backing {
@@ -79,6 +90,23 @@ int extfuse_device_init(void);
 void extfuse_device_exit(void);
 struct extfuse_dev *extfuse_dev_new(void); /* or ERR_PTR; one reference */
 void extfuse_dev_put(struct extfuse_dev *dev);
+
+/*
+ * A write is under way; an SRCU section as well.  Counted before the section, whose beginning is a full barrier, and
+ * after its end, which is one, too: who has taken an entry out and finds as many writes ended as begun knows that
+ * each one sees so.
+ */
+static __always_inline int extfuse_write_enter(struct extfuse_dev *dev)
+{
+	this_cpu_inc(dev->writes->begun);
+	return srcu_read_lock(&dev->srcu);
+}
+
+static __always_inline void extfuse_write_exit(struct extfuse_dev *dev, int srcu)
+{
+	srcu_read_unlock(&dev->srcu, srcu);
+	this_cpu_inc(dev->writes->ended);
+}
 
 /* A file registered under a new id, or a negative errno: EBADF no such descriptor or not open for reading,
  * EINVAL not a regular file, or one on FUSE, of huge pages, or without a way to write it here. */
@@ -105,6 +133,7 @@ struct extfuse_inst {
 	struct extfuse_dev *dev;
 	const struct extfuse_ops *ops; /* in the struct_ops map: RCU keeps programs and map while they run */
 	struct bpf_link *link;         /* by which it is unregistered */
+	struct extfuse_recall *recall; /* NULL: nothing is remembered */
 	struct work_struct free;
 };
 
@@ -146,7 +175,7 @@ static __always_inline void extfuse_clear_answer(struct extfuse_request *req, u3
 	req->out_max = out_max;
 	req->error = 0;
 	req->out_len = 0;
-	req->reserved = 0;
+	req->remember = 0;
 	memset(&req->out, 0, sizeof(req->out));
 }
 
@@ -174,8 +203,8 @@ struct extfuse_io {
 	long srcu;  /* index of the section */
 };
 
-enum extfuse_how extfuse_decide(struct kiocb *iocb, struct iov_iter *to, u32 flags,
-                                struct extfuse_io *ret_io);
+/* By asking the program; @flags: 0 or EXTFUSE_READ_AGAIN. */
+enum extfuse_how extfuse_ask_read(struct kiocb *iocb, struct iov_iter *to, u32 flags, struct extfuse_io *ret_io);
 ssize_t extfuse_read_backing(struct kiocb *iocb, struct iov_iter *to, struct extfuse_backing *backing,
                              u64 offset, u64 count, long srcu);
 /* Tasks that are, or may come to be, in an original function with a frame of this module below it. */
@@ -230,6 +259,46 @@ bool extfuse_falls_back_slow(const void *what);
 static __always_inline bool extfuse_falls_back(const void *what)
 {
 	return unlikely(atomic_read(&extfuse_fallbacks_count)) && extfuse_falls_back_slow(what);
+}
+
+/* What is remembered of the file, else the program's verdict.  Inlined into the hook: this is all that a hit does
+ * but for its I/O. */
+static __always_inline enum extfuse_how extfuse_decide(struct kiocb *iocb, struct iov_iter *to,
+                                                       struct extfuse_io *ret_io)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct fuse_mount *fm = inode->i_sb->s_fs_info;
+	struct extfuse_inst *inst;
+	struct extfuse_dev *dev;
+
+	/* Never waiting (NOWAIT) cannot be promised; a bad inode gets its EIO from the original. */
+	if (!iov_iter_count(to) || iocb->ki_pos < 0 || iocb->ki_flags & IOCB_NOWAIT ||
+	    !S_ISREG(inode->i_mode) || test_bit(FUSE_I_BAD, &extfuse_inode(inode)->state) ||
+	    extfuse_falls_back(iocb))
+		return EXTFUSE_HOW_ORIGINAL;
+	/* An RCU section as good as any, and shorter than two calls. */
+	preempt_disable();
+	inst = extfuse_find(fm->fc);
+	if (unlikely(!inst || !inst->recall || extfuse_must_step_aside(inode)))
+		goto ask;
+	dev = inst->dev;
+	ret_io->srcu = srcu_read_lock(&dev->srcu);
+	if (!extfuse_recall_file(inst->recall, extfuse_inode(inode)->nodeid, atomic_read(&dev->removed),
+	                         iocb->ki_pos, min_t(u64, iov_iter_count(to), MAX_RW_COUNT), &ret_io->backing,
+	                         &ret_io->offset, &ret_io->count)) {
+		srcu_read_unlock(&dev->srcu, ret_io->srcu);
+		goto ask;
+	}
+	if (!ret_io->count) {
+		srcu_read_unlock(&dev->srcu, ret_io->srcu);
+		preempt_enable();
+		return EXTFUSE_HOW_EOF;
+	}
+	preempt_enable();
+	return EXTFUSE_HOW_BACKING; /* srcu goes on */
+ask:
+	preempt_enable();
+	return extfuse_ask_read(iocb, to, 0, ret_io);
 }
 
 /* Could a read of @count bytes at @pos be served now?  Counts nothing. */

@@ -79,11 +79,11 @@ static void notrace extfuse_on_read(unsigned long ip, unsigned long parent_ip, s
 	struct kiocb *iocb = (struct kiocb *)extfuse_arg(fregs, fuse_file_read_iter, iocb);
 	struct iov_iter *to = (struct iov_iter *)extfuse_arg(fregs, fuse_file_read_iter, to);
 	struct fuse_mount *fm = file_inode(iocb->ki_filp)->i_sb->s_fs_info;
-	struct extfuse_io io;
+	struct extfuse_io io EXTFUSE_UNINIT;
 
 	if (!extfuse_maybe_served(fm->fc))
 		return;
-	switch (extfuse_decide(iocb, to, 0, &io)) {
+	switch (extfuse_decide(iocb, to, &io)) {
 	case EXTFUSE_HOW_BACKING:
 		extfuse_set_args(fregs, (long)io.backing, io.offset, io.count, io.srcu);
 		ftrace_regs_set_instruction_pointer(fregs, (unsigned long)extfuse_read_backing);

@@ -103,6 +103,7 @@ static void extfuse_inst_free(struct work_struct *work)
 	struct extfuse_inst *inst = container_of(work, struct extfuse_inst, free);
 
 	synchronize_rcu();
+	extfuse_recall_free(inst->recall);
 	extfuse_dev_put(inst->dev);
 	fuse_conn_put(inst->fc);
 	kfree(inst);
@@ -161,12 +162,17 @@ static int extfuse_reg(void *kdata, struct bpf_link *link)
 		err = PTR_ERR(inst->dev);
 		goto err_conn;
 	}
+	mutex_lock(&inst->dev->maps_lock);
+	if (inst->dev->maps.changes)
+		inst->recall = extfuse_recall_new(&inst->dev->maps);
+	mutex_unlock(&inst->dev->maps_lock);
 	err = extfuse_inst_insert(inst);
 	if (err)
-		goto err_dev;
+		goto err_recall;
 	return 0;
 
-err_dev:
+err_recall:
+	extfuse_recall_free(inst->recall);
 	extfuse_dev_put(inst->dev);
 err_conn:
 	fuse_conn_put(inst->fc);
@@ -282,10 +288,10 @@ static int extfuse_btf_struct_access(struct bpf_verifier_log *log, const struct 
 		end = offsetofend(struct extfuse_request, out);
 	} else if (t && t == READ_ONCE(extfuse_read_type)) {
 		start = offsetof(struct extfuse_read, backing_id);
-		end = offsetofend(struct extfuse_read, backing_count);
+		end = offsetofend(struct extfuse_read, remember);
 	} else if (t && t == READ_ONCE(extfuse_write_type)) {
 		start = offsetof(struct extfuse_write, backing_id);
-		end = offsetofend(struct extfuse_write, backing_offset);
+		end = offsetofend(struct extfuse_write, remember);
 	} else if (t && t == READ_ONCE(extfuse_mmap_type)) {
 		start = offsetof(struct extfuse_mmap, backing_id);
 		end = offsetofend(struct extfuse_mmap, size);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reads.  extfuse_decide() runs in the ftrace handler and only decides;
+ * Reads.  extfuse_decide() (extfuse.h) runs in the ftrace handler and only decides;
  * extfuse_read_backing() then runs in place of fuse_file_read_iter() and reads
  * the cache file.  A read is served whole or not at all: whatever goes wrong
  * with the cache file, the original function does the read from its first byte.
@@ -61,23 +61,18 @@ ssize_t extfuse_iter_original(extfuse_iter_fn original, struct kiocb *iocb, stru
 	return ret;
 }
 
-enum extfuse_how extfuse_decide(struct kiocb *iocb, struct iov_iter *to, u32 flags, struct extfuse_io *ret_io)
+enum extfuse_how extfuse_ask_read(struct kiocb *iocb, struct iov_iter *to, u32 flags, struct extfuse_io *ret_io)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct fuse_mount *fm = inode->i_sb->s_fs_info;
 	enum extfuse_how how = EXTFUSE_HOW_ORIGINAL;
 	struct extfuse_backing *backing;
+	struct extfuse_recall *recall;
 	struct extfuse_inst *inst;
+	u32 change = 0, removed;
 	struct extfuse_read rd;
 	struct extfuse_dev *dev;
 	int verdict, srcu;
-
-	/* Never waiting (NOWAIT) cannot be promised; a bad inode gets its EIO from the original. */
-	if (!iov_iter_count(to) || iocb->ki_pos < 0 || iocb->ki_flags & IOCB_NOWAIT ||
-	    !S_ISREG(inode->i_mode) || test_bit(FUSE_I_BAD, &extfuse_inode(inode)->state))
-		return EXTFUSE_HOW_ORIGINAL;
-	if (extfuse_falls_back(iocb))
-		return EXTFUSE_HOW_ORIGINAL;
 
 	rcu_read_lock();
 	inst = extfuse_find(fm->fc);
@@ -85,6 +80,7 @@ enum extfuse_how extfuse_decide(struct kiocb *iocb, struct iov_iter *to, u32 fla
 		rcu_read_unlock();
 		return EXTFUSE_HOW_ORIGINAL;
 	}
+	recall = inst->recall;
 	if (iocb->ki_flags & IOCB_DIRECT)
 		flags |= EXTFUSE_READ_DIRECT;
 	if (extfuse_must_step_aside(inode))
@@ -98,6 +94,10 @@ enum extfuse_how extfuse_decide(struct kiocb *iocb, struct iov_iter *to, u32 fla
 
 	dev = inst->dev;
 	srcu = srcu_read_lock(&dev->srcu);
+	if (recall)
+		change = extfuse_change(recall, extfuse_epoch_slot(rd.nodeid));
+	removed = atomic_read(&dev->removed);
+	smp_rmb(); /* these before what the program looks at */
 	verdict = inst->ops->read(&rd);
 	if (flags & EXTFUSE_READ_ASIDE)
 		goto out;
@@ -111,6 +111,8 @@ enum extfuse_how extfuse_decide(struct kiocb *iocb, struct iov_iter *to, u32 fla
 	backing = extfuse_backing_find(dev, rd.backing_id);
 	if (!backing)
 		goto out; /* a stale id is a miss */
+	if (recall && rd.remember)
+		extfuse_remember_file(recall, &rd, change, removed, backing);
 	*ret_io = (struct extfuse_io){
 		.backing = backing,
 		.offset = rd.backing_offset,
@@ -154,7 +156,7 @@ bool extfuse_could_read(struct file *file, loff_t pos, size_t count)
 }
 
 /* Read into the pages that are there: a fault could wait for the daemon, or for ever. */
-static ssize_t extfuse_read_once(struct extfuse_backing *backing, struct iov_iter *to, loff_t pos,
+static __always_inline ssize_t extfuse_read_once(struct extfuse_backing *backing, struct iov_iter *to, loff_t pos,
                                  size_t count)
 {
 	bool nofault = to->nofault;
@@ -182,41 +184,37 @@ static ssize_t extfuse_read_once(struct extfuse_backing *backing, struct iov_ite
 }
 
 /*
- * In place of fuse_file_read_iter(), in the caller's context, within the SRCU
- * section that the verdict was made in.  FUSE inodes carry S_NOATIME, and the
- * original leaves nothing but ki_pos behind either.
+ * The rest of a read that was not served whole: @ret of the device's SRCU section @srcu, which ends here.  What was
+ * copied is taken back.
  */
-notrace ssize_t extfuse_read_backing(struct kiocb *iocb, struct iov_iter *to, struct extfuse_backing *backing,
-                                     u64 offset, u64 count, long srcu)
+static noinline ssize_t extfuse_read_again(struct kiocb *iocb, struct iov_iter *to, struct extfuse_io *io,
+                                           size_t whole, ssize_t ret)
 {
-	struct extfuse_io io = {.backing = backing, .offset = offset, .count = count, .srcu = srcu};
-	const struct iov_iter saved = *to;
 	bool again = false;
 	int frame;
-	ssize_t ret;
 
 	for (;;) {
-		struct extfuse_dev *dev = io.backing->dev;
+		struct extfuse_dev *dev = io->backing->dev;
 
-		ret = extfuse_read_once(io.backing, to, io.offset, io.count);
-		if (likely(ret == io.count)) {
-			srcu_read_unlock(&dev->srcu, io.srcu);
-			iocb->ki_pos += ret;
-			return ret;
-		}
 		frame = srcu_read_lock(&extfuse_frames);
-		srcu_read_unlock(&dev->srcu, io.srcu);
-		*to = saved;
+		srcu_read_unlock(&dev->srcu, io->srcu);
+		iov_iter_revert(to, whole - iov_iter_count(to));
 		/* Most likely the caller's buffer was not there yet: fetch it, and ask for a verdict anew. */
 		if (again || (ret < 0 && ret != -EFAULT) || fatal_signal_pending(current))
 			break;
 		again = true;
-		if (fault_in_iov_iter_writeable(to, io.count))
+		if (fault_in_iov_iter_writeable(to, io->count))
 			break;
-		switch (extfuse_decide(iocb, to, EXTFUSE_READ_AGAIN, &io)) {
+		switch (extfuse_ask_read(iocb, to, EXTFUSE_READ_AGAIN, io)) {
 		case EXTFUSE_HOW_BACKING:
 			srcu_read_unlock(&extfuse_frames, frame);
-			continue;
+			dev = io->backing->dev;
+			ret = extfuse_read_once(io->backing, to, io->offset, io->count);
+			if (ret != io->count)
+				continue;
+			srcu_read_unlock(&dev->srcu, io->srcu);
+			iocb->ki_pos += ret;
+			return ret;
 		case EXTFUSE_HOW_EOF:
 			srcu_read_unlock(&extfuse_frames, frame);
 			return 0;
@@ -227,5 +225,26 @@ notrace ssize_t extfuse_read_backing(struct kiocb *iocb, struct iov_iter *to, st
 	}
 	ret = extfuse_iter_original(iocb->ki_filp->f_op->read_iter, iocb, to);
 	srcu_read_unlock(&extfuse_frames, frame);
+	return ret;
+}
+
+/*
+ * In place of fuse_file_read_iter(), in the caller's context, within the SRCU
+ * section that the verdict was made in.  FUSE inodes carry S_NOATIME, and the
+ * original leaves nothing but ki_pos behind either.
+ */
+notrace ssize_t extfuse_read_backing(struct kiocb *iocb, struct iov_iter *to, struct extfuse_backing *backing,
+                                     u64 offset, u64 count, long srcu)
+{
+	size_t whole = iov_iter_count(to);
+	ssize_t ret = extfuse_read_once(backing, to, offset, count);
+
+	if (unlikely(ret != count)) {
+		struct extfuse_io io = {.backing = backing, .offset = offset, .count = count, .srcu = srcu};
+
+		return extfuse_read_again(iocb, to, &io, whole, ret);
+	}
+	srcu_read_unlock(&backing->dev->srcu, srcu);
+	iocb->ki_pos += ret;
 	return ret;
 }

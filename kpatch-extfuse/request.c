@@ -264,14 +264,29 @@ bool extfuse_answer(struct fuse_conn *fc, struct fuse_args *args, long *ret_resu
 	struct extfuse_request req EXTFUSE_UNINIT;
 	struct extfuse_inst *inst;
 	bool answered = false;
+	u32 change;
 
 	rcu_read_lock();
 	inst = extfuse_find(fc);
 	if (!inst || !inst->ops->request || !extfuse_parse(args, &req))
 		goto out;
 	extfuse_clear_answer(&req, extfuse_room(args));
-	if (inst->ops->request(&req) == EXTFUSE_V_REPLY)
+	if (!inst->recall || !extfuse_is_short(&req)) {
+		if (inst->ops->request(&req) == EXTFUSE_V_REPLY)
+			answered = extfuse_reply(args, &req, ret_result);
+		goto out;
+	}
+	if (extfuse_recall_answer(inst->recall, &req)) {
 		answered = extfuse_reply(args, &req, ret_result);
+		goto out;
+	}
+	change = extfuse_change(inst->recall, extfuse_epoch_slot(req.nodeid));
+	smp_rmb();
+	if (inst->ops->request(&req) == EXTFUSE_V_REPLY) {
+		answered = extfuse_reply(args, &req, ret_result);
+		if (answered && req.remember)
+			extfuse_remember_answer(inst->recall, &req, change);
+	}
 out:
 	rcu_read_unlock();
 	return answered;

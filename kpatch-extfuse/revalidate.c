@@ -70,30 +70,93 @@ static __always_inline bool extfuse_same_attr(const struct inode *inode, const s
 	       extfuse_blkbits(fi) == (attr->blksize ? ilog2(attr->blksize) : inode->i_sb->s_blocksize_bits);
 }
 
-/* The attributes hold until then, as fs/fuse counts it: the tick in which it is, included. */
-static __always_inline void extfuse_extend(struct fuse_inode *fi, const struct fuse_entry_out *entry)
+/* For so many ticks do attributes hold, as fs/fuse counts it: the one in which it is, included. */
+static __always_inline u64 extfuse_ticks(const struct fuse_entry_out *entry)
 {
-	u64 until = get_jiffies_64() + 1;
-
 	if (!entry->attr_valid && !entry->attr_valid_nsec)
-		return;
-	if (entry->attr_valid || entry->attr_valid_nsec > TICK_NSEC)
-		until = get_jiffies_64() + timespec64_to_jiffies(&(struct timespec64){
-						   .tv_sec = entry->attr_valid,
-						   .tv_nsec = min(entry->attr_valid_nsec, NSEC_PER_SEC - 1)});
+		return 0;
+	if (!entry->attr_valid && entry->attr_valid_nsec <= TICK_NSEC)
+		return 1;
+	return timespec64_to_jiffies(&(struct timespec64){
+		.tv_sec = entry->attr_valid, .tv_nsec = min(entry->attr_valid_nsec, NSEC_PER_SEC - 1)});
+}
+
+static __always_inline void extfuse_extend(struct fuse_inode *fi, u64 ticks)
+{
+	u64 until = get_jiffies_64() + ticks;
+
 	/* Once a tick, so that CPUs which share the inode do not take its cache line from each other. */
-	if (time_before64(READ_ONCE(fi->i_time), until))
+	if (ticks && time_before64(READ_ONCE(fi->i_time), until))
 		WRITE_ONCE(fi->i_time, until);
+}
+
+/*
+ * Remember that name and inode are as @req says. fs/fuse gives an inode whose attributes it changes a new
+ * attr_version, within its lock: that no other one had or will have, so it stands for the inode and for them.
+ */
+static noinline void extfuse_remember_same(struct extfuse_recall *recall, struct extfuse_known_name *want,
+                                           const struct extfuse_request *req, struct inode *inode)
+{
+	if (inode) {
+		struct fuse_inode *fi = extfuse_inode(inode);
+		bool same;
+
+		want->ticks = min_t(u64, extfuse_ticks(&req->out.entry), U16_MAX);
+		/* Attributes that do not hold at all are asked for, and then the inode has a new version. */
+		if (!want->ticks || !spin_trylock(&fi->lock))
+			return;
+		want->attr_version = fi->attr_version;
+		want->size = i_size_read(inode);
+		same = extfuse_same_attr(inode, &req->out.entry.attr);
+		spin_unlock(&fi->lock);
+		if (!same)
+			return;
+	}
+	extfuse_remember_name(recall, want, req->remember);
+}
+
+/* Ask the program about what @want describes. */
+static bool extfuse_ask_same(struct extfuse_inst *inst, struct extfuse_known_name *want, struct inode *inode)
+{
+	struct extfuse_request req EXTFUSE_UNINIT;
+	bool same;
+
+	req.name_len = extfuse_dentry_name(want->entry, req.name);
+	if (!req.name_len)
+		return false;
+	req.nodeid = want->dir;
+	req.nodeid2 = 0;
+	req.opcode = FUSE_LOOKUP;
+	req.flags = EXTFUSE_LOOKUP_REVALIDATE;
+	req.name2_len = 0;
+	extfuse_clear_answer(&req, sizeof(req.out.entry));
+	if (inst->ops->request(&req) != EXTFUSE_V_REPLY)
+		return false;
+	if (req.error || !req.out.entry.nodeid)
+		same = !inode &&
+		       (req.error == -ENOENT || (!req.error && req.out_len == sizeof(req.out.entry)));
+	else
+		same = inode && req.out_len == sizeof(req.out.entry) &&
+		       req.out.entry.nodeid == want->nodeid &&
+		       req.out.entry.generation == inode->i_generation &&
+		       extfuse_same_attr(inode, &req.out.entry.attr);
+	if (!same || read_seqcount_retry(&want->entry->d_seq, want->dentry_seq))
+		return false;
+	if (inode)
+		extfuse_extend(extfuse_inode(inode), extfuse_ticks(&req.out.entry));
+	if (inst->recall && req.remember)
+		extfuse_remember_same(inst->recall, want, &req, inode);
+	return true;
 }
 
 bool extfuse_revalidate(struct fuse_conn *fc, struct dentry *entry, unsigned int flags)
 {
-	struct extfuse_request req EXTFUSE_UNINIT;
+	struct extfuse_known_name want EXTFUSE_UNINIT;
+	struct extfuse_recall *recall;
 	struct inode *inode, *dir;
 	struct extfuse_inst *inst;
-	struct fuse_inode *fi;
 	bool same = false;
-	unsigned int seq;
+	u32 ticks;
 
 	if (flags & (LOOKUP_EXCL | LOOKUP_REVAL | LOOKUP_RENAME_TARGET) ||
 	    !time_before64(extfuse_dentry_time(entry), get_jiffies_64()) || extfuse_dentry_old(fc, entry))
@@ -102,39 +165,39 @@ bool extfuse_revalidate(struct fuse_conn *fc, struct dentry *entry, unsigned int
 	inst = extfuse_find(fc);
 	if (!inst || !(inst->ops->flags & EXTFUSE_OPS_REVALIDATE) || !inst->ops->request)
 		goto out;
-	seq = raw_seqcount_begin(&entry->d_seq);
+	recall = inst->recall;
+	want.dentry_seq = raw_seqcount_begin(&entry->d_seq);
 	dir = d_inode_rcu(READ_ONCE(entry->d_parent));
 	inode = d_inode_rcu(entry);
 	if (!dir)
 		goto out;
+	want.entry = entry;
+	want.hash = entry->d_name.hash;
+	want.dir = extfuse_inode(dir)->nodeid;
+	want.nodeid = want.attr_version = want.size = 0;
+	want.change = want.dir_change = want.ticks = 0;
+	if (recall)
+		want.dir_change = extfuse_change(recall, extfuse_epoch_slot(want.dir));
 	if (inode) {
-		fi = extfuse_inode(inode);
+		struct fuse_inode *fi = extfuse_inode(inode);
+
 		if (fi->state & (1ul << FUSE_I_BAD | 1ul << FUSE_I_INIT_RDPLUS) ||
 		    READ_ONCE(fi->inval_mask) & STATX_BASIC_STATS || IS_AUTOMOUNT(inode) ||
 		    inode->i_sb->s_user_ns != &init_user_ns)
 			goto out;
+		want.nodeid = fi->nodeid;
+		want.attr_version = READ_ONCE(fi->attr_version);
+		want.size = i_size_read(inode);
+		if (recall)
+			want.change = extfuse_change(recall, extfuse_epoch_slot(want.nodeid));
 	}
-	req.name_len = extfuse_dentry_name(entry, req.name);
-	if (!req.name_len)
-		goto out;
-	req.nodeid = extfuse_inode(dir)->nodeid;
-	req.nodeid2 = 0;
-	req.opcode = FUSE_LOOKUP;
-	req.flags = EXTFUSE_LOOKUP_REVALIDATE;
-	req.name2_len = 0;
-	extfuse_clear_answer(&req, sizeof(req.out.entry));
-	if (inst->ops->request(&req) != EXTFUSE_V_REPLY)
-		goto out;
-	if (req.error || !req.out.entry.nodeid)
-		same = !inode &&
-		       (req.error == -ENOENT || (!req.error && req.out_len == sizeof(req.out.entry)));
-	else
-		same = inode && req.out_len == sizeof(req.out.entry) && req.out.entry.nodeid == fi->nodeid &&
-		       req.out.entry.generation == inode->i_generation &&
-		       extfuse_same_attr(inode, &req.out.entry.attr);
-	same = same && !read_seqcount_retry(&entry->d_seq, seq);
-	if (same && inode)
-		extfuse_extend(fi, &req.out.entry);
+	if (recall && extfuse_recall_name(recall, &want, &ticks)) {
+		same = !read_seqcount_retry(&entry->d_seq, want.dentry_seq);
+		if (same && inode)
+			extfuse_extend(extfuse_inode(inode), ticks);
+	} else {
+		same = extfuse_ask_same(inst, &want, inode);
+	}
 out:
 	rcu_read_unlock();
 	return same;

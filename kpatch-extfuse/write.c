@@ -55,7 +55,7 @@ static void extfuse_write_end(struct inode *inode, struct extfuse_write *wr)
 
 	rcu_read_lock();
 	inst = extfuse_find_writer(inode);
-	if (inst)
+	if (inst && !(inst->recall && extfuse_recall_write_end(inst->recall, wr)))
 		inst->ops->write_end(wr);
 	rcu_read_unlock();
 }
@@ -69,7 +69,9 @@ static struct extfuse_backing *extfuse_decide_write(struct inode *inode, struct 
                                                     bool *ret_privs)
 {
 	struct extfuse_backing *backing = NULL;
+	struct extfuse_recall *recall;
 	struct extfuse_inst *inst;
+	u32 change = 0, removed;
 	struct extfuse_dev *dev;
 	int verdict, srcu;
 
@@ -81,7 +83,15 @@ static struct extfuse_backing *extfuse_decide_write(struct inode *inode, struct 
 	if (!inst)
 		goto out;
 	dev = inst->dev;
-	srcu = srcu_read_lock(&dev->srcu);
+	recall = inst->recall;
+	srcu = extfuse_write_enter(dev);
+	removed = atomic_read(&dev->removed);
+	if (recall) {
+		change = extfuse_change(recall, extfuse_epoch_slot(wr->nodeid));
+		if (!wr->flags && extfuse_recall_write(recall, removed, wr, &backing))
+			goto found;
+	}
+	smp_rmb(); /* these before what the program looks at */
 	verdict = inst->ops->write(wr);
 	*ret_privs = verdict == EXTFUSE_V_PRIVS;
 	if (verdict == EXTFUSE_V_BACKING) {
@@ -92,12 +102,15 @@ static struct extfuse_backing *extfuse_decide_write(struct inode *inode, struct 
 		if (!backing)
 			inst->ops->write_end(wr);
 	}
-	if (backing) {
-		*ret_dev = dev;
-		*ret_srcu = srcu;
-	} else {
-		srcu_read_unlock(&dev->srcu, srcu);
+	if (!backing) {
+		extfuse_write_exit(dev, srcu);
+		goto out;
 	}
+	if (recall && wr->remember)
+		extfuse_remember_write(recall, wr, change, removed, backing);
+found:
+	*ret_dev = dev;
+	*ret_srcu = srcu;
 out:
 	rcu_read_unlock();
 	return backing;
@@ -136,9 +149,9 @@ static void extfuse_wrote(struct inode *inode, loff_t end, struct timespec64 now
 		i_size_write(inode, end);
 		inode->i_blocks = (blkcnt_t)DIV_ROUND_UP_ULL(end, 4096) * 8; /* as the daemon has it */
 	}
-	spin_unlock(&fi->lock);
 	inode_set_mtime_to_ts(inode, now);
 	inode_set_ctime_to_ts(inode, now);
+	spin_unlock(&fi->lock);
 }
 
 /* What of @iocb and @from the programs are asked about at once. */
@@ -187,7 +200,7 @@ static ssize_t extfuse_write_piece(struct kiocb *iocb, struct iov_iter *from, u3
 	if (!backing)
 		return 0;
 	ret = extfuse_write_allowed(iocb, from, backing, &wr);
-	srcu_read_unlock(&dev->srcu, srcu);
+	extfuse_write_exit(dev, srcu);
 	return ret;
 }
 
@@ -316,11 +329,11 @@ notrace ssize_t extfuse_write_begun(struct kiocb *iocb, struct iov_iter *from,
 	total = extfuse_write_allowed(iocb, from, backing, &wr);
 	if (likely(total > 0 && !iov_iter_count(from) && !iocb->ki_filp->f_mapping->nrpages)) {
 		inode_unlock(inode);
-		srcu_read_unlock(&dev->srcu, srcu);
+		extfuse_write_exit(dev, srcu);
 		return total;
 	}
 	frame = srcu_read_lock(&extfuse_frames);
-	srcu_read_unlock(&dev->srcu, srcu);
+	extfuse_write_exit(dev, srcu);
 	if (total > 0 || (total == -EFAULT && extfuse_fetch(from))) {
 		n = extfuse_write_locked(iocb, from, EXTFUSE_WRITE_AGAIN);
 		total = total < 0 ? n : total + max_t(ssize_t, n, 0);

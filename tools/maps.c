@@ -131,7 +131,6 @@ static json_t *written_json(const void *key, const void *value)
 		set_number(j, "first_chunk", w->first_chunk);
 		set_number(j, "last_chunk", w->last_chunk);
 	}
-	set_number(j, "writing", w->writing);
 	return j;
 }
 

@@ -47,3 +47,9 @@ void kernel_barrier(struct kernel *k)
 	while (k && ioctl(k->device_fd, EXTFUSE_IOC_BARRIER) < 0 && errno == EINTR)
 		;
 }
+
+void kernel_settle(struct kernel *k)
+{
+	while (k && ioctl(k->device_fd, EXTFUSE_IOC_SETTLE) < 0 && errno == EINTR)
+		;
+}

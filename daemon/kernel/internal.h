@@ -20,6 +20,7 @@ enum kernel_map {
 	MAP_WRITTEN,
 	MAP_DIRTY,
 	MAP_EPOCH,
+	MAP_CHANGES,
 	MAP_STATFS,
 	MAP_EVENTS,
 	MAP_STATS,
@@ -44,8 +45,7 @@ struct kernel {
 	char *pin_dir;      /* NULL: nothing is pinned */
 	struct stat pinned; /* that directory, as it was made */
 
-	void *epochs; /* the epoch map, mapped: BPF programs and this process count in it */
-	size_t epochs_size;
+	void *epochs, *changes; /* the maps of these names, mapped: BPF programs and this process count in them */
 
 	struct extfuse_statfs *statfs; /* the map of that name, mapped */
 	pthread_mutex_t statfs_lock;   /* of who writes it; `changes` is counted up without it */

@@ -95,6 +95,9 @@ void kernel_drop_dirty(struct kernel *k, uint64_t ino, uint64_t chunk);
 /** Wait until every kernel I/O that could have seen an entry dropped before this call has ended. */
 void kernel_barrier(struct kernel *k);
 
+/** The same for writes alone, which costs little if none is under way. */
+void kernel_settle(struct kernel *k);
+
 /**
  * Has anybody mapped the cache file that is open as @p fd? After kernel_barrier() that covers mappings by way
  * of an entry dropped before.

@@ -16,9 +16,9 @@ static const char *const map_names[MAPS] = {
 	[MAP_DENTRY] = EXTFUSE_MAP_DENTRY,   [MAP_DENTRY_LONG] = EXTFUSE_MAP_DENTRY_LONG,
 	[MAP_INODE] = EXTFUSE_MAP_INODE,     [MAP_CHUNK] = EXTFUSE_MAP_CHUNK,
 	[MAP_WRITTEN] = EXTFUSE_MAP_WRITTEN, [MAP_DIRTY] = EXTFUSE_MAP_DIRTY,
-	[MAP_EPOCH] = EXTFUSE_MAP_EPOCH,     [MAP_STATFS] = EXTFUSE_MAP_STATFS,
-	[MAP_EVENTS] = EXTFUSE_MAP_EVENTS,   [MAP_STATS] = EXTFUSE_MAP_STATS,
-	[MAP_INFO] = EXTFUSE_MAP_INFO,
+	[MAP_EPOCH] = EXTFUSE_MAP_EPOCH,     [MAP_CHANGES] = EXTFUSE_MAP_CHANGES,
+	[MAP_STATFS] = EXTFUSE_MAP_STATFS,   [MAP_EVENTS] = EXTFUSE_MAP_EVENTS,
+	[MAP_STATS] = EXTFUSE_MAP_STATS,     [MAP_INFO] = EXTFUSE_MAP_INFO,
 };
 
 static int say(char **ret_why, int r, const char *fmt, ...)
@@ -146,22 +146,37 @@ static int prepare(struct kernel *k, const struct kernel_options *options, int f
 	return 0;
 }
 
-/* The maps that this process and the BPF programs write to without a system call. */
-static int map_shared(struct kernel *k)
+/* An array's elements lie 8 bytes apart, whatever their size. */
+#define COUNTERS_SIZE (EXTFUSE_EPOCH_SLOTS * sizeof(uint64_t))
+
+/* A map that this process and the BPF programs write to without a system call. */
+static int map_shared(struct kernel *k, enum kernel_map map, size_t size, void *ret)
 {
-	/* An array's elements lie 8 bytes apart, whatever their size. */
-	size_t size = EXTFUSE_EPOCH_SLOTS * sizeof(uint64_t);
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, k->map_fd[MAP_EPOCH], 0);
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, k->map_fd[map], 0);
 
 	if (p == MAP_FAILED)
 		return -errno;
-	k->epochs = p;
-	k->epochs_size = size;
-	p = mmap(NULL, sizeof(*k->statfs), PROT_READ | PROT_WRITE, MAP_SHARED, k->map_fd[MAP_STATFS], 0);
-	if (p == MAP_FAILED)
-		return -errno;
-	k->statfs = p;
+	*(void **)ret = p;
 	return 0;
+}
+
+static int map_all_shared(struct kernel *k)
+{
+	int r = map_shared(k, MAP_EPOCH, COUNTERS_SIZE, &k->epochs);
+
+	if (r == 0)
+		r = map_shared(k, MAP_CHANGES, COUNTERS_SIZE, &k->changes);
+	return r < 0 ? r : map_shared(k, MAP_STATFS, sizeof(*k->statfs), &k->statfs);
+}
+
+/* What the module repeats verdicts by. */
+static int name_maps(struct kernel *k)
+{
+	const struct extfuse_ioc_maps maps = {.changes_fd = k->map_fd[MAP_CHANGES],
+	                                      .stats_fd = k->map_fd[MAP_STATS],
+	                                      .written_fd = k->map_fd[MAP_WRITTEN]};
+
+	return ioctl(k->device_fd, EXTFUSE_IOC_MAPS, &maps) < 0 ? -errno : 0;
 }
 
 static int write_info(struct kernel *k)
@@ -278,8 +293,8 @@ int kernel_open(const struct kernel_options *options, int fuse_fd, struct kernel
 	}
 	for (int i = 0; i < MAPS; i++)
 		k->map_fd[i] = bpf_map__fd(k->maps[i]);
-	if ((r = kernel_maps_init(k)) < 0 || (r = map_shared(k)) < 0 || (r = write_info(k)) < 0 ||
-	    (r = kernel_events_start(k, options->ring_pages)) < 0) {
+	if ((r = kernel_maps_init(k)) < 0 || (r = map_all_shared(k)) < 0 || (r = write_info(k)) < 0 ||
+	    (r = name_maps(k)) < 0 || (r = kernel_events_start(k, options->ring_pages)) < 0) {
 		r = say(ret_why, r, "cannot set the BPF maps up: %s", strerror(-r));
 		goto fail;
 	}
@@ -304,7 +319,9 @@ void kernel_close(struct kernel *k)
 	bpf_link__destroy(k->link); /* detaches; the programs are idle from here on */
 	kernel_events_stop(k);
 	if (k->epochs)
-		munmap(k->epochs, k->epochs_size);
+		munmap(k->epochs, COUNTERS_SIZE);
+	if (k->changes)
+		munmap(k->changes, COUNTERS_SIZE);
 	if (k->statfs)
 		munmap(k->statfs, sizeof(*k->statfs));
 	kernel_maps_fini(k);

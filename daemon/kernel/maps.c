@@ -25,33 +25,47 @@ void kernel_maps_fini(struct kernel *k)
 	pthread_mutex_destroy(&k->statfs_lock);
 }
 
-static _Atomic uint32_t *epoch_of(struct kernel *k, uint64_t ino)
+static _Atomic uint32_t *slot_of(void *counters, uint64_t ino)
 {
-	return (_Atomic uint32_t *)((char *)k->epochs + (size_t)extfuse_epoch_slot(ino) * sizeof(uint64_t));
+	return (_Atomic uint32_t *)((char *)counters + (size_t)extfuse_epoch_slot(ino) * sizeof(uint64_t));
 }
 
 uint32_t kernel_epoch(struct kernel *k, uint64_t ino)
 {
-	return k ? atomic_load(epoch_of(k, ino)) : 0;
+	return k ? atomic_load(slot_of(k->epochs, ino)) : 0;
 }
 
 void kernel_bump_epoch(struct kernel *k, uint64_t ino)
 {
 	if (k)
-		atomic_fetch_add(epoch_of(k, ino), 1);
+		atomic_fetch_add(slot_of(k->epochs, ino), 1);
 }
 
-/* Both kinds of dentry key begin with the directory. */
+/* An entry of @ino's, or of directory @ino's names, has changed or is gone: nobody remembers it any more. */
+static void changed(struct kernel *k, uint64_t ino)
+{
+	atomic_fetch_add(slot_of(k->changes, ino), 1);
+}
+
+/* Dentry keys of both kinds, and that of an inode, begin with whose entry it is. */
+static uint64_t owner_of(const void *key)
+{
+	uint64_t ino;
+
+	memcpy(&ino, key, sizeof(ino));
+	return ino;
+}
+
 static void take_out(struct kernel *k, enum kernel_map map, const void *key)
 {
-	uint64_t parent;
+	uint64_t ino = owner_of(key);
 
 	if (map == MAP_DENTRY || map == MAP_DENTRY_LONG) {
-		memcpy(&parent, key, sizeof(parent));
-		kernel_bump_epoch(k, parent);
-		kernel_drop_inode(k, parent);
+		kernel_bump_epoch(k, ino);
+		kernel_drop_inode(k, ino);
 	}
 	bpf_map_delete_elem(k->map_fd[map], key);
+	changed(k, ino);
 }
 
 /*
@@ -94,6 +108,7 @@ static bool put(struct kernel *k, enum kernel_map map, const void *key, const vo
 		make_room(k, map);
 		r = bpf_map_update_elem(fd, key, value, BPF_ANY);
 	}
+	changed(k, ino);
 	if (r < 0) {
 		take_out(k, map, key); /* what is there is older than what could not be put */
 		return false;
@@ -152,8 +167,10 @@ bool kernel_put_dentry(struct kernel *k, uint32_t epoch, uint64_t parent, const 
 
 void kernel_drop_inode(struct kernel *k, uint64_t ino)
 {
-	if (k)
-		bpf_map_delete_elem(k->map_fd[MAP_INODE], &ino);
+	if (!k)
+		return;
+	bpf_map_delete_elem(k->map_fd[MAP_INODE], &ino);
+	changed(k, ino);
 }
 
 void kernel_drop_dentry(struct kernel *k, uint64_t parent, const char *name)

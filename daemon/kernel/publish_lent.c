@@ -3,7 +3,7 @@
  * Files that the kernel writes by itself: what is lent of each, and taking it back.
  *
  *   lend        "written" and "dirty" entries, then the inode with EXTFUSE_INODE_LENT
- *   take back   the inode entry goes; no write begins any more; wait for one that is under way;
+ *   take back   the inode entry goes; no write begins any more; wait for what is under way;
  *               read what was written; "written" goes, "dirty" is cleared for the next time
  *
  * lent.pml is a model of this, with who writes, publishes and reads meanwhile: `make model`.
@@ -81,8 +81,7 @@ static void drop_dirty(struct publish *p, struct loan *loan)
 		kernel_drop_dirty(p->kernel, loan->ino, loan->chunks[i]);
 	loan->count = 0;
 	/* Most files have few of those, or none. */
-	if (loan->lent && kernel_get_written(p->kernel, loan->ino, &w) == 0 && !w.writing &&
-	    w.last_chunk < end)
+	if (loan->lent && kernel_get_written(p->kernel, loan->ino, &w) == 0 && w.last_chunk < end)
 		end = w.first_chunk <= w.last_chunk ? w.last_chunk + 1 : loan->fresh;
 	for (uint64_t n = loan->fresh; n < end; n++)
 		kernel_drop_dirty(p->kernel, loan->ino, n);
@@ -95,6 +94,7 @@ void publish_drop_loan(struct publish *p, struct stripe *stripe, uint64_t ino)
 	if (!loan)
 		return;
 	kernel_drop_inode(p->kernel, ino);
+	kernel_settle(p->kernel);
 	drop_dirty(p, loan);
 	if (loan->lent)
 		kernel_drop_written(p->kernel, ino);
@@ -374,12 +374,8 @@ int publish_take_back(struct publish *p, uint64_t ino, bool end,
 		return 0;
 	}
 	kernel_drop_inode(p->kernel, ino);
+	kernel_settle(p->kernel);
 	r = kernel_get_written(p->kernel, ino, &w);
-	/* Most of the time nobody is writing, and then there is nothing to wait for. */
-	if (r == 0 && w.writing) {
-		kernel_barrier(p->kernel);
-		r = kernel_get_written(p->kernel, ino, &w);
-	}
 	if (r < 0 && r != -ENOENT)
 		return r;
 	if (r == 0 && w.time_ns) {

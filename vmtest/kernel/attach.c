@@ -125,6 +125,7 @@ static void every_ioctl_checks_its_argument(void)
 	int device = open(EXTFUSE_DEVICE, O_RDWR), directory = open("/", O_RDONLY), pipes[2], file, append;
 	struct extfuse_ioc_backing add = {};
 	struct extfuse_ioc_info info = {};
+	struct extfuse_ioc_maps maps = {};
 	char path[] = "/tmp/attach.XXXXXX", fdinfo[64], line[512];
 	bool listed = false;
 	uint64_t id = 0;
@@ -148,6 +149,10 @@ static void every_ioctl_checks_its_argument(void)
 	check_errno(ioctl(device, EXTFUSE_IOC_MAPPED, &directory), EINVAL);
 	check_equal(ioctl(device, EXTFUSE_IOC_MAPPED, &file), 0);
 
+	check(ioctl(device, EXTFUSE_IOC_SETTLE) == 0);
+	check_errno(ioctl(device, EXTFUSE_IOC_MAPS, NULL), EFAULT);
+	check_errno(ioctl(device, EXTFUSE_IOC_MAPS, &maps), EBADF); /* descriptors of no maps */
+
 	check_errno((add.fd = -1, ioctl(device, EXTFUSE_IOC_BACKING_ADD, &add)), EBADF);
 	check_errno((add.fd = append, ioctl(device, EXTFUSE_IOC_BACKING_ADD, &add)), EBADF);
 	check_errno((add.fd = directory, ioctl(device, EXTFUSE_IOC_BACKING_ADD, &add)), EINVAL);
@@ -165,7 +170,7 @@ static void every_ioctl_checks_its_argument(void)
 	check_equal(info.magic, EXTFUSE_ABI_MAGIC);
 	check_equal(info.version, EXTFUSE_ABI_VERSION);
 	check_equal(info.features, EXTFUSE_FEATURE_REQUEST | EXTFUSE_FEATURE_READ | EXTFUSE_FEATURE_WRITE |
-	                                   EXTFUSE_FEATURE_MMAP);
+	                                   EXTFUSE_FEATURE_MMAP | EXTFUSE_FEATURE_REMEMBER);
 	check_equal(info.backing, 1);
 	snprintf(fdinfo, sizeof(fdinfo), "/proc/self/fdinfo/%d", device);
 	f = fopen(fdinfo, "r");
@@ -179,6 +184,51 @@ static void every_ioctl_checks_its_argument(void)
 	check_equal(info.backing, 0);
 	unlink(path);
 	tfs_stop(t);
+}
+
+static int make_map(enum bpf_map_type type, uint32_t key, uint32_t value, uint32_t entries)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts);
+	int fd = bpf_map_create(type, "attach", key, value, entries, &opts);
+
+	check(fd >= 0);
+	return fd;
+}
+
+static void only_maps_of_the_right_kind_are_taken_and_once(void)
+{
+	enum { STATS = EXTFUSE_OP_COUNT * EXTFUSE_OUTCOMES };
+	int device = open(EXTFUSE_DEVICE, O_RDWR);
+	int changes = make_map(BPF_MAP_TYPE_ARRAY, 4, 4, EXTFUSE_EPOCH_SLOTS);
+	int stats = make_map(BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, STATS);
+	int written = make_map(BPF_MAP_TYPE_HASH, 8, sizeof(struct extfuse_written), 10);
+	int others[] = {make_map(BPF_MAP_TYPE_ARRAY, 4, 4, EXTFUSE_EPOCH_SLOTS - 1),
+	                make_map(BPF_MAP_TYPE_ARRAY, 4, 8, EXTFUSE_EPOCH_SLOTS),
+	                make_map(BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, STATS - 1),
+	                make_map(BPF_MAP_TYPE_ARRAY, 4, 8, STATS),
+	                make_map(BPF_MAP_TYPE_HASH, 8, sizeof(struct extfuse_written) - 8, 10),
+	                make_map(BPF_MAP_TYPE_HASH, 4, sizeof(struct extfuse_written), 10),
+	                make_map(BPF_MAP_TYPE_LRU_HASH, 8, sizeof(struct extfuse_written), 10)};
+	struct extfuse_ioc_maps maps = {.changes_fd = changes, .stats_fd = stats, .written_fd = written};
+
+	check(device >= 0);
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
+		struct extfuse_ioc_maps wrong[] = {maps, maps, maps};
+
+		wrong[0].changes_fd = wrong[1].stats_fd = wrong[2].written_fd = others[i];
+		for (int k = 0; k < 3; k++)
+			check_errno(ioctl(device, EXTFUSE_IOC_MAPS, &wrong[k]), EINVAL);
+		close(others[i]);
+	}
+	maps.flags = 1;
+	check_errno(ioctl(device, EXTFUSE_IOC_MAPS, &maps), EINVAL);
+	maps.flags = 0;
+	check(ioctl(device, EXTFUSE_IOC_MAPS, &maps) == 0);
+	check_errno(ioctl(device, EXTFUSE_IOC_MAPS, &maps), EBUSY);
+	close(changes);
+	close(stats);
+	close(written);
+	close(device);
 }
 
 /* Read-only, and without a layer of its own: what is opened there is the daemon's. */
@@ -367,6 +417,7 @@ const struct test attach_tests[] = {
 	TEST(another_abi_is_refused),
 	TEST(without_privilege_nothing_works),
 	TEST(every_ioctl_checks_its_argument),
+	TEST(only_maps_of_the_right_kind_are_taken_and_once),
 	TEST(a_file_over_a_daemons_is_refused),
 	TEST(the_module_stays_while_it_is_used),
 	TEST(a_closed_device_leaves_no_backing_file),

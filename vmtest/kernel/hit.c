@@ -170,10 +170,10 @@ static void an_expired_entry_is_stale(void)
 	publish(t, FUSE_ROOT_ID, "file", ino);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	d.expires_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec + 1000000000000;
-	check(bpf_map_update_elem(t->dentry, &key, &d, BPF_ANY) == 0);
+	check(tfs_put(t, t->dentry, &key, &d) == 0);
 	check_equal(stat_requests(t, "file", &st), 0);
 	d.expires_ns = 1;
-	check(bpf_map_update_elem(t->dentry, &key, &d, BPF_ANY) == 0);
+	check(tfs_put(t, t->dentry, &key, &d) == 0);
 	check(stat_requests(t, "file", &st) > 0);
 	check(tfs_stat(t, EXTFUSE_OP_LOOKUP, EXTFUSE_STALE) > 0);
 	tfs_stop(t);
@@ -194,13 +194,13 @@ static void an_entry_of_somebody_else_is_stale(void)
 	tfs_attach(t, NULL);
 	publish(t, FUSE_ROOT_ID, "file", ino);
 	publish(t, FUSE_ROOT_ID, "other", other);
-	check(bpf_map_update_elem(t->dentry, &key, &d, BPF_ANY) == 0);
+	check(tfs_put(t, t->dentry, &key, &d) == 0);
 	check(stat_requests(t, "file", &st) > 0);
 	check_equal(st.st_ino, ino);
 	publish(t, FUSE_ROOT_ID, "file", ino);
 	check_equal(stat_requests(t, "file", &st), 0);
 	check(bpf_map_lookup_elem(t->inode, &other, &i) == 0);
-	check(bpf_map_update_elem(t->inode, &ino, &i, BPF_ANY) == 0);
+	check(tfs_put(t, t->inode, &ino, &i) == 0);
 	check(stat_requests(t, "file", &st) > 0);
 	check_equal(st.st_ino, ino);
 	tfs_stop(t);
@@ -216,7 +216,7 @@ static void another_generation_is_stale(void)
 
 	tfs_attach(t, NULL);
 	tfs_publish_inode(t, ino, 0);
-	check(bpf_map_update_elem(t->dentry, &key, &d, BPF_ANY) == 0);
+	check(tfs_put(t, t->dentry, &key, &d) == 0);
 	check(stat_requests(t, "file", &st) > 0);
 	check(tfs_stat(t, EXTFUSE_OP_LOOKUP, EXTFUSE_STALE) > 0);
 	tfs_stop(t);

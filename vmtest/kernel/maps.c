@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /*
@@ -50,6 +51,21 @@ int tfs_load(struct tfs *t, const struct extfuse_config *config, int fuse_fd, in
 	return 0;
 }
 
+/* The array's elements lie 8 bytes apart. */
+#define COUNTERS_SIZE (EXTFUSE_EPOCH_SLOTS * 8)
+
+/* As the daemon does it before it attaches. */
+void tfs_name_maps(struct bpf_object *object, int device_fd)
+{
+	const struct extfuse_ioc_maps maps = {
+		.changes_fd = bpf_object__find_map_fd_by_name(object, EXTFUSE_MAP_CHANGES),
+		.stats_fd = bpf_object__find_map_fd_by_name(object, EXTFUSE_MAP_STATS),
+		.written_fd = bpf_object__find_map_fd_by_name(object, EXTFUSE_MAP_WRITTEN),
+	};
+
+	check(ioctl(device_fd, EXTFUSE_IOC_MAPS, &maps) == 0);
+}
+
 int tfs_link(struct bpf_object *object, struct bpf_link **ret)
 {
 	struct bpf_link *link = bpf_map__attach_struct_ops(bpf_object__find_map_by_name(object, "extfuse"));
@@ -75,7 +91,11 @@ void tfs_attach(struct tfs *t, const struct extfuse_config *config)
 	t->device_fd = open(EXTFUSE_DEVICE, O_RDWR | O_CLOEXEC);
 	check(t->device_fd >= 0);
 	check(tfs_load(t, config ?: &none, t->fuse_fd, t->device_fd, EXTFUSE_ABI_VERSION, &t->object) == 0);
+	tfs_name_maps(t->object, t->device_fd);
 	check(tfs_link(t->object, &t->link) == 0);
+	t->changes = mmap(NULL, COUNTERS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+	                  bpf_object__find_map_fd_by_name(t->object, EXTFUSE_MAP_CHANGES), 0);
+	check(t->changes != MAP_FAILED);
 	t->dentry = map_fd(t, EXTFUSE_MAP_DENTRY);
 	t->dentry_long = map_fd(t, EXTFUSE_MAP_DENTRY_LONG);
 	t->inode = map_fd(t, EXTFUSE_MAP_INODE);
@@ -92,6 +112,9 @@ void tfs_attach(struct tfs *t, const struct extfuse_config *config)
 void tfs_detach(struct tfs *t)
 {
 	bpf_link__destroy(t->link);
+	if (t->changes)
+		munmap(t->changes, COUNTERS_SIZE);
+	t->changes = NULL;
 	bpf_object__close(t->object);
 	if (t->device_fd >= 0)
 		close(t->device_fd);
@@ -101,6 +124,36 @@ void tfs_detach(struct tfs *t)
 }
 
 /* ---- entries ---- */
+
+void tfs_changed(struct tfs *t, uint64_t ino)
+{
+	__atomic_add_fetch((uint32_t *)(t->changes + (size_t)extfuse_epoch_slot(ino) * 8), 1, __ATOMIC_SEQ_CST);
+}
+
+/* Keys of inodes and of both kinds of dentries begin with whose entry it is. */
+static uint64_t owner_of(const void *key)
+{
+	uint64_t ino;
+
+	memcpy(&ino, key, sizeof(ino));
+	return ino;
+}
+
+int tfs_put(struct tfs *t, int map, const void *key, const void *value)
+{
+	int r = bpf_map_update_elem(map, key, value, BPF_ANY);
+
+	tfs_changed(t, owner_of(key));
+	return r;
+}
+
+int tfs_take_out(struct tfs *t, int map, const void *key)
+{
+	int r = bpf_map_delete_elem(map, key);
+
+	tfs_changed(t, owner_of(key));
+	return r;
+}
 
 static void publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id, uint64_t offset, uint32_t flags)
 {
@@ -128,7 +181,7 @@ static void publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id, uint
 		.flags = flags,
 	};
 
-	check(bpf_map_update_elem(t->inode, &ino, &v, BPF_ANY) == 0);
+	check(tfs_put(t, t->inode, &ino, &v) == 0);
 }
 
 void tfs_publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id)
@@ -187,7 +240,7 @@ void tfs_publish_name(struct tfs *t, uint64_t parent, const char *name, uint64_t
 	int fd = name_key(t, parent, name, &key);
 
 	v.tag = fd == t->dentry ? EXTFUSE_TAG((struct extfuse_dentry_key *)&key) : EXTFUSE_TAG(&key);
-	check(bpf_map_update_elem(fd, &key, &v, BPF_ANY) == 0);
+	check(tfs_put(t, fd, &key, &v) == 0);
 }
 
 void tfs_publish_chunk(struct tfs *t, uint64_t ino, uint64_t chunk, const struct extfuse_chunk *value)

@@ -112,7 +112,7 @@ static void what_is_not_wholly_in_a_file_of_its_own_is_the_daemons(void)
 	check(is_daemons(p, SIZE));
 	munmap(p, SIZE);
 	check_equal(tfs_stat(f.t, EXTFUSE_OP_MMAP, EXTFUSE_UNCOVERED), 2);
-	check(bpf_map_delete_elem(f.t->inode, &ino) == 0);
+	check(tfs_take_out(f.t, f.t->inode, &ino) == 0);
 	p = map(f.fd, PROT_READ, MAP_SHARED);
 	check(is_daemons(p, SIZE));
 	munmap(p, SIZE);
@@ -157,7 +157,7 @@ static void a_mapping_is_one_of_the_mount_and_outlives_the_cache_entry(void)
 	check(maps_say(f.path));
 	check_errno(umount2(f.t->dir, 0), EBUSY);
 	/* the entry is dropped, its file given back, and somebody else's from then on */
-	check(bpf_map_delete_elem(f.t->inode, &ino) == 0);
+	check(tfs_take_out(f.t, f.t->inode, &ino) == 0);
 	check(ioctl(f.t->device_fd, EXTFUSE_IOC_BACKING_DEL, &f.id) == 0);
 	check(ioctl(f.t->device_fd, EXTFUSE_IOC_BARRIER) == 0);
 	check_equal(is_mapped(&f), 1);
@@ -215,7 +215,7 @@ static void nothing_is_punched_below_a_mapping(void)
 	for (int i = 0; i < 100000 && (punched < 300 || mapped < 300 || m.hits < 10000); i++) {
 		tfs_publish_inode(f.t, ino, f.id);
 		usleep(i % 3 * 50);
-		bpf_map_delete_elem(f.t->inode, &ino);
+		tfs_take_out(f.t, f.t->inode, &ino);
 		check(ioctl(f.t->device_fd, EXTFUSE_IOC_BARRIER) == 0);
 		if (is_mapped(&f)) {
 			mapped++;

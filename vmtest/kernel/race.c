@@ -88,7 +88,7 @@ static void eviction_behind_the_barrier_is_never_seen(void)
 		tfs_publish_inode(t, ino, id);
 		while (atomic_load(&served) == before && now_ms() < patience)
 			usleep(500);
-		check(bpf_map_delete_elem(t->inode, &ino) == 0);
+		check(tfs_take_out(t, t->inode, &ino) == 0);
 		check(ioctl(t->device_fd, EXTFUSE_IOC_BARRIER) == 0);
 		check(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, SIZE) == 0);
 		fill(fd, 'x');

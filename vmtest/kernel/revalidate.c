@@ -161,7 +161,7 @@ static void an_absent_name_stays_absent_until_it_is_there(void)
 	check(stat(tfs_path(t, "name"), &st) == 0);
 	check_equal(st.st_ino, ino);
 	/* nothing known any more: the daemon's */
-	check(bpf_map_delete_elem(t->inode, &ino) == 0);
+	check(tfs_take_out(t, t->inode, &ino) == 0);
 	before = asked(t);
 	check(stat(tfs_path(t, "name"), &st) == 0);
 	check(asked(t) > before);

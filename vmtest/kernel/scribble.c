@@ -178,8 +178,6 @@ static void scribble_written(struct storm *s, struct chance *c)
 
 	for (uint64_t i = chance_below(c, 4); i; i--)
 		*words[chance_below(c, sizeof(words) / sizeof(*words))] = chance_odd(c);
-	w.writing = one_in(c, 4) ? (uint32_t)chance_odd(c) : 0;
-	w.reserved = (uint32_t)chance(c);
 	if (one_in(c, 8))
 		w.ino = some_ino(s, c);
 	bpf_map_update_elem(s->w->t->written, &ino, &w, BPF_ANY);
@@ -291,6 +289,11 @@ void scribble(struct storm *s, struct chance *c)
 
 	ways[chance_below(c, sizeof(ways) / sizeof(*ways))](s, c);
 	s->values++;
+	/* Most times the module forgets what it remembers of the old values; else it has no business to know. */
+	for (int i = 0; i < WORLD_FILES && !one_in(c, 4); i++)
+		tfs_changed(s->w->t, s->w->files[i].ino);
+	if (!one_in(c, 4))
+		tfs_changed(s->w->t, FUSE_ROOT_ID);
 	if (one_in(c, 64)) { /* the cache file itself: shorter, with a hole */
 		int fd = s->w->files[chance_below(c, WORLD_FILES)].cache_fd;
 

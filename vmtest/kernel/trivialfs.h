@@ -50,6 +50,7 @@ struct tfs {
 	int device_fd;
 	struct bpf_object *object;
 	struct bpf_link *link;
+	char *changes; /* the map of that name, mapped */
 	int dentry, dentry_long, inode, chunk, written, dirty, epoch, statfs, stats, events;
 };
 
@@ -67,8 +68,14 @@ unsigned long tfs_requests(struct tfs *t, unsigned opcode);
 void tfs_attach(struct tfs *t, const struct extfuse_config *config);
 int tfs_load(struct tfs *t, const struct extfuse_config *config, int fuse_fd, int device_fd, uint32_t abi,
              struct bpf_object **ret);
+void tfs_name_maps(struct bpf_object *object, int device_fd); /* EXTFUSE_IOC_MAPS */
 int tfs_link(struct bpf_object *object, struct bpf_link **ret);
 void tfs_detach(struct tfs *t);
+
+/* An entry of the inode or of a dentry map changes or goes, and nobody remembers it. As the map's calls. */
+int tfs_put(struct tfs *t, int map, const void *key, const void *value);
+int tfs_take_out(struct tfs *t, int map, const void *key);
+void tfs_changed(struct tfs *t, uint64_t ino); /* the second half alone */
 
 /* Maps. What is published is what the daemon would answer. */
 void tfs_publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id);
