@@ -178,11 +178,11 @@ static inline __u32 extfuse_epoch_slot(__u64 ino)
 }
 
 /*
- * Change counters, for what the module remembers of verdicts ("remembered verdicts" below); the same slots, of
- * map "changes". Whoever puts, changes or takes out an entry of map "inode", or of a dentry map, adds one to
- * the inode's, or the directory's, *after* that. Who remembers reads the counter *before* it asks, and what is
- * remembered holds until the counter moves. (The epoch moves before a drop, and not when something is put: a
- * publisher must lose to the former and never to another publisher.)
+ * Change counters, for what the module remembers of verdicts ("remembered verdicts" below); the same slots,
+ * of map "changes". Whoever puts, changes or takes out an entry of map "inode", or of a dentry map, adds one
+ * to the inode's, or the directory's, *after* that. Who remembers reads the counter *before* it asks, and
+ * what is remembered holds until the counter moves. (The epoch moves before a drop, and not when something is
+ * put: a publisher must lose to the former and never to another publisher.)
  */
 
 /*
@@ -323,10 +323,10 @@ enum extfuse_verdict {
  *                               until the inode's counter moves
  *   of a read                   that all of the file, `size` bytes, is in that backing file, one byte after
  *                               the other; ditto
- *   of a write                  that the pages it touches, and so writes within them, may be written at the same
- *                               place of that backing file; ditto.  What write_end() would do, to an entry of map
- *                               "written" with a time in it, the module does then
- * So nothing that expires is to be remembered, nor what is in other maps than "inode" and the dentries.
+ *   of a write                  that the pages it touches, and so writes within them, may be written at the
+ * same place of that backing file; ditto.  What write_end() would do, to an entry of map "written" with a
+ * time in it, the module does then So nothing that expires is to be remembered, nor what is in other maps
+ * than "inode" and the dentries.
  */
 #define EXTFUSE_REMEMBER(op, outcome) ((op)*EXTFUSE_OUTCOMES + (outcome) + 1)
 
@@ -347,8 +347,8 @@ struct extfuse_request {
 	__u32 name2_len; /* second name of RENAME, RENAME2 */
 	__u32 out_max;   /* bytes that the caller has room for, at most sizeof(out) */
 	/* writable from here ... */
-	__s32 error;   /* 0 or a negative errno, with V_REPLY */
-	__u32 out_len; /* bytes of out that are the answer, with V_REPLY and error == 0 */
+	__s32 error;    /* 0 or a negative errno, with V_REPLY */
+	__u32 out_len;  /* bytes of out that are the answer, with V_REPLY and error == 0 */
 	__u32 remember; /* with V_REPLY: see above */
 	union {
 		struct fuse_entry_out entry;
@@ -497,8 +497,8 @@ struct extfuse_ioc_maps {
  * mapping whose verdict was given before, too, so that 0 stays true until an entry names the file again.
  */
 #define EXTFUSE_IOC_MAPPED _IOW('E', 6, __s32)
-/* Returns when every kernel write that could have seen an entry deleted before this call has ended; at once if none
- * is under way. */
+/* Returns when every kernel write that could have seen an entry deleted before this call has ended; at once
+ * if none is under way. */
 #define EXTFUSE_IOC_SETTLE _IO('E', 8)
 /*
  * An instance that is registered with this device from now on remembers verdicts; without these maps every

@@ -62,8 +62,8 @@ static int open_beneath(struct datadir *d, const char *path, int flags, mode_t m
 }
 
 /*
- * To read and write. Without access times, which nobody asks for here: noting them is a part of each read, also of
- * those that the kernel does. (Another user's file, EPERM, does not get into a cache but by hand.)
+ * To read and write. Without access times, which nobody asks for here: noting them is a part of each read,
+ * also of those that the kernel does. (Another user's file, EPERM, does not get into a cache but by hand.)
  */
 static int open_data(struct datadir *d, const struct path *p, int flags, mode_t mode)
 {

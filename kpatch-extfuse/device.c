@@ -93,11 +93,9 @@ static void extfuse_settle(struct extfuse_dev *dev)
 	int cpu;
 
 	smp_mb(); /* what the caller took out is out before anything is counted ... */
-	for_each_possible_cpu (cpu)
-		ended += READ_ONCE(per_cpu_ptr(dev->writes, cpu)->ended);
+	for_each_possible_cpu(cpu) ended += READ_ONCE(per_cpu_ptr(dev->writes, cpu)->ended);
 	smp_mb(); /* ... and of each write that has ended it is seen that it had begun */
-	for_each_possible_cpu (cpu)
-		begun += READ_ONCE(per_cpu_ptr(dev->writes, cpu)->begun);
+	for_each_possible_cpu(cpu) begun += READ_ONCE(per_cpu_ptr(dev->writes, cpu)->begun);
 	if (begun != ended)
 		synchronize_srcu_expedited(&dev->srcu);
 }

@@ -92,9 +92,9 @@ struct extfuse_dev *extfuse_dev_new(void); /* or ERR_PTR; one reference */
 void extfuse_dev_put(struct extfuse_dev *dev);
 
 /*
- * A write is under way; an SRCU section as well.  Counted before the section, whose beginning is a full barrier, and
- * after its end, which is one, too: who has taken an entry out and finds as many writes ended as begun knows that
- * each one sees so.
+ * A write is under way; an SRCU section as well.  Counted before the section, whose beginning is a full
+ * barrier, and after its end, which is one, too: who has taken an entry out and finds as many writes ended as
+ * begun knows that each one sees so.
  */
 static __always_inline int extfuse_write_enter(struct extfuse_dev *dev)
 {
@@ -204,7 +204,8 @@ struct extfuse_io {
 };
 
 /* By asking the program; @flags: 0 or EXTFUSE_READ_AGAIN. */
-enum extfuse_how extfuse_ask_read(struct kiocb *iocb, struct iov_iter *to, u32 flags, struct extfuse_io *ret_io);
+enum extfuse_how extfuse_ask_read(struct kiocb *iocb, struct iov_iter *to, u32 flags,
+                                  struct extfuse_io *ret_io);
 ssize_t extfuse_read_backing(struct kiocb *iocb, struct iov_iter *to, struct extfuse_backing *backing,
                              u64 offset, u64 count, long srcu);
 /* Tasks that are, or may come to be, in an original function with a frame of this module below it. */
@@ -261,8 +262,8 @@ static __always_inline bool extfuse_falls_back(const void *what)
 	return unlikely(atomic_read(&extfuse_fallbacks_count)) && extfuse_falls_back_slow(what);
 }
 
-/* What is remembered of the file, else the program's verdict.  Inlined into the hook: this is all that a hit does
- * but for its I/O. */
+/* What is remembered of the file, else the program's verdict.  Inlined into the hook: this is all that a hit
+ * does but for its I/O. */
 static __always_inline enum extfuse_how extfuse_decide(struct kiocb *iocb, struct iov_iter *to,
                                                        struct extfuse_io *ret_io)
 {

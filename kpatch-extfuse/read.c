@@ -61,7 +61,8 @@ ssize_t extfuse_iter_original(extfuse_iter_fn original, struct kiocb *iocb, stru
 	return ret;
 }
 
-enum extfuse_how extfuse_ask_read(struct kiocb *iocb, struct iov_iter *to, u32 flags, struct extfuse_io *ret_io)
+enum extfuse_how extfuse_ask_read(struct kiocb *iocb, struct iov_iter *to, u32 flags,
+                                  struct extfuse_io *ret_io)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct fuse_mount *fm = inode->i_sb->s_fs_info;
@@ -156,8 +157,8 @@ bool extfuse_could_read(struct file *file, loff_t pos, size_t count)
 }
 
 /* Read into the pages that are there: a fault could wait for the daemon, or for ever. */
-static __always_inline ssize_t extfuse_read_once(struct extfuse_backing *backing, struct iov_iter *to, loff_t pos,
-                                 size_t count)
+static __always_inline ssize_t extfuse_read_once(struct extfuse_backing *backing, struct iov_iter *to,
+                                                 loff_t pos, size_t count)
 {
 	bool nofault = to->nofault;
 	const struct cred *old;
@@ -184,8 +185,8 @@ static __always_inline ssize_t extfuse_read_once(struct extfuse_backing *backing
 }
 
 /*
- * The rest of a read that was not served whole: @ret of the device's SRCU section @srcu, which ends here.  What was
- * copied is taken back.
+ * The rest of a read that was not served whole: @ret of the device's SRCU section @srcu, which ends here.
+ * What was copied is taken back.
  */
 static noinline ssize_t extfuse_read_again(struct kiocb *iocb, struct iov_iter *to, struct extfuse_io *io,
                                            size_t whole, ssize_t ret)

@@ -11,7 +11,8 @@ static_assert(sizeof(struct extfuse_known_write) == 64);
 static_assert(EXTFUSE_OP_COUNT * EXTFUSE_OUTCOMES <= U16_MAX);
 static_assert(EXTFUSE_KNOWN_FILES <= EXTFUSE_EPOCH_SLOTS);
 
-/* Where bpf_map_get() is, on kernels that put it there.  (MODULE_IMPORT_NS() takes a name or a string, by kernel.) */
+/* Where bpf_map_get() is, on kernels that put it there.  (MODULE_IMPORT_NS() takes a name or a string, by
+ * kernel.) */
 MODULE_INFO(import_ns, "BPF_INTERNAL");
 
 static struct bpf_map *extfuse_map_get(int fd, enum bpf_map_type type, u32 key_size, u32 value_size)
@@ -55,7 +56,8 @@ int extfuse_maps_get(const struct extfuse_ioc_maps *from, struct extfuse_maps *r
 		err = PTR_ERR(stats);
 		goto err_changes;
 	}
-	written = extfuse_map_get(from->written_fd, BPF_MAP_TYPE_HASH, sizeof(u64), sizeof(struct extfuse_written));
+	written = extfuse_map_get(from->written_fd, BPF_MAP_TYPE_HASH, sizeof(u64),
+	                          sizeof(struct extfuse_written));
 	if (IS_ERR(written)) {
 		err = PTR_ERR(written);
 		goto err_stats;
@@ -105,13 +107,14 @@ void extfuse_recall_free(struct extfuse_recall *recall)
 	kvfree(recall);
 }
 
-void extfuse_remember_file(struct extfuse_recall *recall, const struct extfuse_read *rd, u32 change, u32 removed,
-                           struct extfuse_backing *backing)
+void extfuse_remember_file(struct extfuse_recall *recall, const struct extfuse_read *rd, u32 change,
+                           u32 removed, struct extfuse_backing *backing)
 {
 	u32 slot = extfuse_epoch_slot(rd->nodeid), counter;
 	struct extfuse_known_file *known = &recall->files[slot % EXTFUSE_KNOWN_FILES];
 
-	if (!rd->nodeid || rd->backing_offset < rd->pos || rd->size > LLONG_MAX - (rd->backing_offset - rd->pos) ||
+	if (!rd->nodeid || rd->backing_offset < rd->pos ||
+	    rd->size > LLONG_MAX - (rd->backing_offset - rd->pos) ||
 	    !extfuse_recall_counter(recall, rd->remember, &counter) || !extfuse_known_fill(&known->seq))
 		return;
 	known->change = change;
@@ -124,8 +127,8 @@ void extfuse_remember_file(struct extfuse_recall *recall, const struct extfuse_r
 	extfuse_known_filled(&known->seq);
 }
 
-void extfuse_remember_write(struct extfuse_recall *recall, const struct extfuse_write *wr, u32 change, u32 removed,
-                            struct extfuse_backing *backing)
+void extfuse_remember_write(struct extfuse_recall *recall, const struct extfuse_write *wr, u32 change,
+                            u32 removed, struct extfuse_backing *backing)
 {
 	const u64 page = 1 << EXTFUSE_PAGE_SHIFT;
 	u32 slot = extfuse_epoch_slot(wr->nodeid), counter;

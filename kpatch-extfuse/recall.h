@@ -3,19 +3,21 @@
 #define EXTFUSE_RECALL_H
 
 /*
- * Remembered verdicts: what a program said is repeated without asking it again, for as long as the maps that it
- * looked into have not changed.  "Remembered verdicts" and "Change counters" in extfuse_abi.h say what may be
- * remembered and how long it holds; daemon/kernel/recall.pml is a model of it, `make model` checks it.
+ * Remembered verdicts: what a program said is repeated without asking it again, for as long as the maps that
+ * it looked into have not changed.  "Remembered verdicts" and "Change counters" in extfuse_abi.h say what may
+ * be remembered and how long it holds; daemon/kernel/recall.pml is a model of it, `make model` checks it.
  *
- * To the maps this is what a TLB is to page tables, and as simple: tables of one place for each key, the newest
- * wins.  A place is 64 bytes, one cache line; a hit reads it and one counter, and writes nothing shared.
+ * To the maps this is what a TLB is to page tables, and as simple: tables of one place for each key, the
+ * newest wins.  A place is 64 bytes, one cache line; a hit reads it and one counter, and writes nothing
+ * shared.
  *
- * A place is filled by whoever asked the program, beside others that fill or read it.  So its sequence number is
- * odd while it is being filled: who reads it then, or finds that it has moved, asks; who wants to fill it then
- * does not.  Nobody waits.
+ * A place is filled by whoever asked the program, beside others that fill or read it.  So its sequence number
+ * is odd while it is being filled: who reads it then, or finds that it has moved, asks; who wants to fill it
+ * then does not.  Nobody waits.
  *
- * A backing file is remembered as a pointer.  It is good as long as the device's count of backing files removed has
- * not moved: in the SRCU section of a read that finds it so, the file is not freed (extfuse_backing_del()).
+ * A backing file is remembered as a pointer.  It is good as long as the device's count of backing files
+ * removed has not moved: in the SRCU section of a read that finds it so, the file is not freed
+ * (extfuse_backing_del()).
  */
 #include <linux/bpf.h>
 #include <linux/cache.h>
@@ -96,8 +98,9 @@ struct extfuse_maps {
 int extfuse_maps_get(const struct extfuse_ioc_maps *from, struct extfuse_maps *ret);
 void extfuse_maps_put(struct extfuse_maps *maps);
 
-struct extfuse_recall *extfuse_recall_new(const struct extfuse_maps *maps); /* or NULL: no memory; may sleep */
-void extfuse_recall_free(struct extfuse_recall *recall);                    /* NULL is fine; may sleep */
+struct extfuse_recall *
+extfuse_recall_new(const struct extfuse_maps *maps);     /* or NULL: no memory; may sleep */
+void extfuse_recall_free(struct extfuse_recall *recall); /* NULL is fine; may sleep */
 
 /* The counter of a slot: to be read before the program is asked. */
 static __always_inline u32 extfuse_change(const struct extfuse_recall *recall, u32 slot)
@@ -153,8 +156,8 @@ static __always_inline bool extfuse_recall_counter(const struct extfuse_recall *
 /* ---- files ---- */
 
 /*
- * What is known of the bytes of [pos, pos + count), count > 0.  *ret_count: those before the end of the file; 0: none
- * are.  @removed: the device's count, read in the SRCU section of the read.
+ * What is known of the bytes of [pos, pos + count), count > 0.  *ret_count: those before the end of the file;
+ * 0: none are.  @removed: the device's count, read in the SRCU section of the read.
  */
 static __always_inline bool extfuse_recall_file(const struct extfuse_recall *recall, u64 nodeid, u32 removed,
                                                 u64 pos, u64 count, struct extfuse_backing **ret_backing,
@@ -179,14 +182,16 @@ static __always_inline bool extfuse_recall_file(const struct extfuse_recall *rec
 }
 
 /* @change, @removed: from before the program was asked. */
-void extfuse_remember_file(struct extfuse_recall *recall, const struct extfuse_read *rd, u32 change, u32 removed,
-                           struct extfuse_backing *backing);
+void extfuse_remember_file(struct extfuse_recall *recall, const struct extfuse_read *rd, u32 change,
+                           u32 removed, struct extfuse_backing *backing);
 
 /* ---- writes ---- */
 
-/* May @wr, which asks nothing special, be done as one before it in the same pages?  As extfuse_recall_file(). */
+/* May @wr, which asks nothing special, be done as one before it in the same pages?  As extfuse_recall_file().
+ */
 static __always_inline bool extfuse_recall_write(const struct extfuse_recall *recall, u32 removed,
-                                                 struct extfuse_write *wr, struct extfuse_backing **ret_backing)
+                                                 struct extfuse_write *wr,
+                                                 struct extfuse_backing **ret_backing)
 {
 	u32 slot = extfuse_epoch_slot(wr->nodeid), seq, counter;
 	const struct extfuse_known_write *known = &recall->writes[slot % EXTFUSE_KNOWN_WRITES];
@@ -205,12 +210,14 @@ static __always_inline bool extfuse_recall_write(const struct extfuse_recall *re
 }
 
 /* @change, @removed: from before the program was asked. */
-void extfuse_remember_write(struct extfuse_recall *recall, const struct extfuse_write *wr, u32 change, u32 removed,
-                            struct extfuse_backing *backing);
+void extfuse_remember_write(struct extfuse_recall *recall, const struct extfuse_write *wr, u32 change,
+                            u32 removed, struct extfuse_backing *backing);
 void extfuse_forget_write(struct extfuse_recall *recall, u64 nodeid);
 
-/* What write_end() does; within RCU.  False: that is to be called (it also says that it was the first write). */
-static __always_inline bool extfuse_recall_write_end(struct extfuse_recall *recall, const struct extfuse_write *wr)
+/* What write_end() does; within RCU.  False: that is to be called (it also says that it was the first write).
+ */
+static __always_inline bool extfuse_recall_write_end(struct extfuse_recall *recall,
+                                                     const struct extfuse_write *wr)
 {
 	u64 nodeid = wr->nodeid, end = wr->pos + wr->written;
 	struct extfuse_written *w = recall->written->ops->map_lookup_elem(recall->written, &nodeid);
@@ -230,8 +237,8 @@ static __always_inline bool extfuse_recall_write_end(struct extfuse_recall *reca
 
 /* ---- answers ---- */
 
-static __always_inline struct extfuse_known_answer *extfuse_known_answer(struct extfuse_recall *recall, u32 slot,
-                                                                         u32 opcode)
+static __always_inline struct extfuse_known_answer *extfuse_known_answer(struct extfuse_recall *recall,
+                                                                         u32 slot, u32 opcode)
 {
 	return &recall->answers[(slot + opcode) % EXTFUSE_KNOWN_ANSWERS];
 }
@@ -276,8 +283,8 @@ static __always_inline struct extfuse_known_name *extfuse_known_name(struct extf
 }
 
 /*
- * @want: all but .seq, .ticks and .counter, as it is now.  True: so it was when the program was asked, and what it
- * came from has not changed since.
+ * @want: all but .seq, .ticks and .counter, as it is now.  True: so it was when the program was asked, and
+ * what it came from has not changed since.
  */
 static __always_inline bool extfuse_recall_name(struct extfuse_recall *recall,
                                                 const struct extfuse_known_name *want, u32 *ret_ticks)
@@ -286,8 +293,8 @@ static __always_inline bool extfuse_recall_name(struct extfuse_recall *recall,
 	u32 seq, counter;
 
 	if (!extfuse_known_read(&known->seq, &seq) || known->entry != want->entry ||
-	    known->dentry_seq != want->dentry_seq || known->dir != want->dir ||
-	    known->hash != want->hash || known->size != want->size || known->nodeid != want->nodeid ||
+	    known->dentry_seq != want->dentry_seq || known->dir != want->dir || known->hash != want->hash ||
+	    known->size != want->size || known->nodeid != want->nodeid ||
 	    known->attr_version != want->attr_version || known->dir_change != want->dir_change ||
 	    known->change != want->change)
 		return false;
@@ -300,6 +307,7 @@ static __always_inline bool extfuse_recall_name(struct extfuse_recall *recall,
 }
 
 /* @want: all but .seq and .counter; the changes from before the program was asked. */
-void extfuse_remember_name(struct extfuse_recall *recall, const struct extfuse_known_name *want, u32 remember);
+void extfuse_remember_name(struct extfuse_recall *recall, const struct extfuse_known_name *want,
+                           u32 remember);
 
 #endif

@@ -45,7 +45,8 @@ struct kernel {
 	char *pin_dir;      /* NULL: nothing is pinned */
 	struct stat pinned; /* that directory, as it was made */
 
-	void *epochs, *changes; /* the maps of these names, mapped: BPF programs and this process count in them */
+	void *epochs,
+		*changes; /* the maps of these names, mapped: BPF programs and this process count in them */
 
 	struct extfuse_statfs *statfs; /* the map of that name, mapped */
 	pthread_mutex_t statfs_lock;   /* of who writes it; `changes` is counted up without it */

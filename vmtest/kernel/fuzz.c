@@ -82,11 +82,10 @@ static int some_fd(struct chance *c)
 
 static unsigned long some_request(struct chance *c)
 {
-	static const unsigned long known[] = {EXTFUSE_IOC_INFO,        EXTFUSE_IOC_BACKING_ADD,
-	                                      EXTFUSE_IOC_BACKING_ADD, EXTFUSE_IOC_BACKING_ADD,
-	                                      EXTFUSE_IOC_BACKING_DEL, EXTFUSE_IOC_BARRIER,
-	                                      EXTFUSE_IOC_MAPPED,      EXTFUSE_IOC_MAPPED,
-	                                      EXTFUSE_IOC_MAPS};
+	static const unsigned long known[] = {
+		EXTFUSE_IOC_INFO,        EXTFUSE_IOC_BACKING_ADD, EXTFUSE_IOC_BACKING_ADD,
+		EXTFUSE_IOC_BACKING_ADD, EXTFUSE_IOC_BACKING_DEL, EXTFUSE_IOC_BARRIER,
+		EXTFUSE_IOC_MAPPED,      EXTFUSE_IOC_MAPPED,      EXTFUSE_IOC_MAPS};
 
 	if (one_in(c, 8))
 		return _IOC(chance_below(c, 4), 'E', chance_below(c, 10), chance_below(c, 64));

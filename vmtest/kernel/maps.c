@@ -127,7 +127,8 @@ void tfs_detach(struct tfs *t)
 
 void tfs_changed(struct tfs *t, uint64_t ino)
 {
-	__atomic_add_fetch((uint32_t *)(t->changes + (size_t)extfuse_epoch_slot(ino) * 8), 1, __ATOMIC_SEQ_CST);
+	__atomic_add_fetch((uint32_t *)(t->changes + (size_t)extfuse_epoch_slot(ino) * 8), 1,
+	                   __ATOMIC_SEQ_CST);
 }
 
 /* Keys of inodes and of both kinds of dentries begin with whose entry it is. */

@@ -147,10 +147,16 @@ static void scribble_inode(struct storm *s, struct chance *c)
 			mutate_attr(c, &v.attr);
 		}
 	}
-	if (one_in(c, 32)) /* the root stays a directory, or there is nothing left to use */
-		key = v.attr.ino = FUSE_ROOT_ID, v.attr.mode = S_IFDIR | 0755;
+	if (one_in(c, 32))
+		key = FUSE_ROOT_ID;
 	else if (one_in(c, 16))
 		key = some_ino(s, c);
+	if (key ==
+	    FUSE_ROOT_ID) { /* stays a directory, and of a possible size, or there is nothing left to use */
+		v.attr.ino = FUSE_ROOT_ID;
+		v.attr.mode = S_IFDIR | 0755;
+		v.attr.size = 0;
+	}
 	bpf_map_update_elem(s->w->t->inode, &key, &v, BPF_ANY);
 }
 
@@ -289,7 +295,8 @@ void scribble(struct storm *s, struct chance *c)
 
 	ways[chance_below(c, sizeof(ways) / sizeof(*ways))](s, c);
 	s->values++;
-	/* Most times the module forgets what it remembers of the old values; else it has no business to know. */
+	/* Most times the module forgets what it remembers of the old values; else it has no business to know.
+	 */
 	for (int i = 0; i < WORLD_FILES && !one_in(c, 4); i++)
 		tfs_changed(s->w->t, s->w->files[i].ino);
 	if (!one_in(c, 4))
