@@ -72,7 +72,7 @@ struct extfuse_known_write {
 } ____cacheline_aligned;
 
 enum {
-	EXTFUSE_KNOWN_FILES = 1 << 14, /* of as many counters at most as there are slots */
+	EXTFUSE_KNOWN_FILES = 1 << 14,
 	EXTFUSE_KNOWN_ANSWERS = 1 << 14,
 	EXTFUSE_KNOWN_WRITES = 1 << 10,
 	EXTFUSE_KNOWN_NAME_BITS = 15,
