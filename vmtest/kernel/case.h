@@ -45,6 +45,10 @@ _Noreturn void end_failed(void);
 			die("%s: got %s, not %s", #call, strerror(errno), strerror(error)); \
 	} while (0)
 
+/* End the test after so many seconds from now, or as often as many as $CURVEFS_SLOW says (tests/run-cases).
+ */
+void give_seconds(unsigned seconds);
+
 struct test {
 	const char *name;
 	void (*run)(void);

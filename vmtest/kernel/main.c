@@ -25,6 +25,14 @@ static void too_long(int sig)
 	end_failed();
 }
 
+void give_seconds(unsigned seconds)
+{
+	const char *text = getenv("CURVEFS_SLOW");
+	int slow = text ? atoi(text) : 1;
+
+	alarm(seconds * (slow > 0 ? (unsigned)slow : 1));
+}
+
 static int run(const struct test *test)
 {
 	struct timespec from, to;
@@ -36,10 +44,8 @@ static int run(const struct test *test)
 	pid = fork();
 	check(pid >= 0);
 	if (!pid) {
-		const char *slow = getenv("CURVEFS_SLOW"); /* as in tests/run-cases */
-
 		signal(SIGALRM, too_long);
-		alarm(100 * (slow && atoi(slow) > 0 ? atoi(slow) : 1));
+		give_seconds(100);
 		test->run();
 		_exit(0);
 	}

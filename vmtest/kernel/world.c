@@ -60,7 +60,7 @@ int world_seconds(int otherwise)
 	int seconds = text ? atoi(text) : otherwise;
 
 	check(seconds > 0);
-	alarm((unsigned)seconds + 90);
+	give_seconds((unsigned)seconds + 90);
 	return seconds;
 }
 
