@@ -92,9 +92,10 @@ struct extfuse_dev *extfuse_dev_new(void); /* or ERR_PTR; one reference */
 void extfuse_dev_put(struct extfuse_dev *dev);
 
 /*
- * A write is under way; an SRCU section as well.  Counted before the section, whose beginning is a full
- * barrier, and after its end, which is one, too: who has taken an entry out and finds as many writes ended as
- * begun knows that each one sees so.
+ * A write is under way; an SRCU section as well.  It counts as begun before the section, whose beginning is a
+ * full barrier, and as ended when all that it wrote is written: who has taken an entry out and finds as many
+ * ended as begun knows that none is under way that saw it.  Ended within the section: behind that the device
+ * may be gone.
  */
 static __always_inline int extfuse_write_enter(struct extfuse_dev *dev)
 {
@@ -104,8 +105,9 @@ static __always_inline int extfuse_write_enter(struct extfuse_dev *dev)
 
 static __always_inline void extfuse_write_exit(struct extfuse_dev *dev, int srcu)
 {
-	srcu_read_unlock(&dev->srcu, srcu);
+	smp_wmb(); /* what was written before the count; x86 keeps reads before it, too */
 	this_cpu_inc(dev->writes->ended);
+	srcu_read_unlock(&dev->srcu, srcu);
 }
 
 /* A file registered under a new id, or a negative errno: EBADF no such descriptor or not open for reading,

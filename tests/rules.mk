@@ -97,8 +97,8 @@ coverage: ## lines that the units and whole-program cases execute; fails below C
 	$(Q)CASE_TIMEOUT=200 $(MAKE) --no-print-directory SANITIZE=coverage fs-test
 	$(Q)tests/coverage.py --min=$(COVERAGE_MIN) build-coverage daemon cache tools
 
-model: ## have spin check the protocols that are modelled, each interleaving (a minute)
-	$(Q)tests/model.sh daemon/kernel/lent.pml daemon/kernel/lent_part.pml
+model: ## have spin check the protocols that are modelled, each interleaving (a minute or two)
+	$(Q)tests/model.sh $(addprefix daemon/kernel/,lent.pml lent_part.pml recall.pml settle.pml)
 
 # The packages that the first lines of this build look for (pkg-config) may be installed only now,
 # so everything after the set-up runs in makes of its own.

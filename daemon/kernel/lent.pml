@@ -10,14 +10,24 @@
  *   reader    read(2): in the kernel if there is an entry, else by the daemon
  *   dropper   a request that changes the inode (chmod) passes by, at any moment   bpf/mutate.bpf.h
  *
+ * A write enters before it looks at anything, and exits when all that it did is in the maps; who takes the file back
+ * takes the entry out, and then waits for one that has entered (how, is in settle.pml).  All writes are of the same page.
+ * So one may be done without asking the program, if the verdict on one before is remembered and the change counter has
+ * not moved: then the page is still marked as dirty.  How a verdict is remembered, beside others, is in recall.pml; here
+ * it is one step.
+ *
+ * A counter that is only compared is, for each who has read it, whether it has moved since: the epoch is `epoch_moved`
+ * (one publisher at a time), map "changes" is `current` of the write that is under way, and `remembered` of the verdict.
+ *
  * What must hold: a read that begins after a write(2) has returned sees it or a later one, whoever answers
  * (stale); nobody but the kernel touches the cache file while a kernel write is under way (torn); what was
  * written when a flush began is committed when it ends (lost).
  *
- * MISTAKE plants one, which spin must find: 1 the daemon does not wait for a write that is under way; 2 a write looks
- * whether the file is lent before it says that it is writing; 3 it notes what it wrote before it has written it; 4 the
- * daemon takes the kernel's size over when it has let go of the publish lock; 5 a change by way of the daemon leaves
- * the inode in the map.
+ * MISTAKE plants one, which spin must find: 1 the daemon does not wait for a write that is under way; 2 a write asks the
+ * program before it has entered; 3 it notes what it wrote, and exits, before it has written it; 4 the daemon takes the
+ * kernel's size over when it has let go of the publish lock; 5 a change by way of the daemon leaves the inode in the map;
+ * 6 a remembered write does not compare the counter; 7 it compares it before it has entered; 8 the counter moves before
+ * the entry goes; 9 a write reads the counter after it has asked the program.
  */
 #ifndef MISTAKE
 #define MISTAKE 0
@@ -33,11 +43,16 @@
 /* ---- the maps ---- */
 byte entry = ABSENT; /* inode map: what it says ... */
 byte entry_value;    /* ... and, if COMMITTED, of which write */
-byte epoch;          /* counts drops, modulo */
+bool epoch_moved;    /* since the publisher read it */
 bool note;           /* there is a "written" entry */
 byte note_value;     /* its size and time, as the number of the write that set them */
-byte writing;        /* its count */
 bool dirty;
+
+/* ---- the module ---- */
+bool section;        /* the write that is under way has entered ... */
+bool awaited;        /* ... before somebody began to wait for it */
+bool remembered;     /* there is a verdict, and the counter has not moved since it was read for that */
+bool current;        /* the counter has not moved since the write that is under way read it */
 
 /* ---- the cache file ---- */
 byte file;
@@ -54,34 +69,55 @@ byte acked; /* the last write(2) that has returned */
 
 inline lock(l) { atomic { !l -> l = true } }
 inline unlock(l) { l = false }
-inline drop_entry() { atomic { epoch++; entry = ABSENT } }
+
+/* [changed() of maps.c, add_one(&changes) of mutate.bpf.h] */
+inline move_counter() { atomic { remembered = false; current = false } }
+
+inline drop_entry() { atomic { entry = ABSENT; entry_value = 0 } }
+
+/* [kernel_drop_inode()] */
+inline drop_inode() {
+#if MISTAKE == 8
+	move_counter();
+	drop_entry()
+#else
+	drop_entry();
+	move_counter()
+#endif
+}
+
+/* [drop_inode() of mutate.bpf.h] */
+inline kernel_drop() {
+	epoch_moved = true;
+	drop_inode()
+}
+
+inline enter() { section = true }                              /* [extfuse_write_enter()] */
+inline exit() { atomic { section = false; awaited = false } }  /* [extfuse_write_exit()] */
+inline settle() { awaited = section; !awaited }                /* [kernel_settle(), extfuse_settle()] */
 
 /* [publish_take_back(), with file_take_back() around it: pending is set, io is held] */
 inline take_back() {
-	lock(stripe);
-	taken = known;
+	atomic { lock(stripe); taken = known }
 	if
 	:: note ->
-		entry = ABSENT;               /* [kernel_drop_inode()] */
-		if
-		:: MISTAKE != 1 -> writing == 0 /* [w.writing, kernel_barrier()] */
-		:: else
-		fi;
+		drop_inode();
+#if MISTAKE != 1
+		settle();
+#endif
 		assert(MISTAKE == 1 || !touching);
 		if
-		:: dirty -> taken = note_value; dirty = false /* [harvest(), take_range()] */
+		:: dirty -> taken = note_value; dirty = false /* [harvest(), take_range(), clear()] */
 		:: else
 		fi;
-		if
-		:: MISTAKE != 4 -> known = taken
-		:: else
-		fi;
+#if MISTAKE != 4
+		known = taken;
+#endif
 		note = false                  /* [kernel_drop_written()] */
 	:: else
 	fi;
-	lent = false;
-	unlock(stripe);
-	known = taken
+	atomic { lent = false; unlock(stripe) }
+	atomic { known = taken; taken = 0 }
 }
 
 /* [data_lend(), publish_lend()] */
@@ -93,12 +129,11 @@ inline lend() {
 		:: else -> goto not_lent
 		fi
 	}
-	lock(stripe);
-	dirty = false;
+	atomic { lock(stripe); dirty = false }
 	note_value = known;
 	note = true;
 	if
-	:: lent && !pending -> entry = LENT
+	:: lent && !pending -> atomic { entry = LENT; entry_value = 0 }; move_counter()
 	:: else
 	fi;
 	unlock(stripe);
@@ -108,53 +143,74 @@ not_lent:
 
 proctype kernel() {
 	byte number, taken;
+	bool may, asked;
 
 	do
 	:: number < WRITES ->
 		number++;
 		/* under the inode's lock, so one after the other */
+#if MISTAKE == 2
 		if
-		:: MISTAKE == 2 ->
-			if
-			:: entry == LENT && note -> writing++; goto in_kernel
-			:: else -> goto by_daemon
-			fi
-		:: else ->
-			if
-			:: note -> writing++              /* [do_write()] */
-			:: else -> goto by_daemon
-			fi;
-			if
-			:: entry == LENT -> goto in_kernel /* [is_lent()] */
-			:: else -> writing--; goto by_daemon
-			fi
+		:: entry == LENT && note -> enter(); current = true; goto marked
+		:: else -> goto by_daemon
 		fi;
+#endif
+#if MISTAKE == 7
+		may = remembered;
+#endif
+		enter();
+		atomic {
+			current = true;               /* [extfuse_decide_write(): extfuse_change()] */
+#if MISTAKE != 7
+			may = remembered;             /* [extfuse_recall_write()] */
+#endif
+#if MISTAKE == 6
+			may = asked;
+#endif
+			if
+			:: may -> may = false; goto in_kernel
+			:: else
+			fi
+		}
+		if
+		:: entry == LENT && note              /* [do_write()] */
+		:: else -> current = false; exit(); goto by_daemon
+		fi;
+marked:
+		dirty = true;                         /* [mark_write()] */
+		atomic {
+#if MISTAKE == 9
+			current = true;
+#endif
+#if MISTAKE == 6
+			asked = true;
+#endif
+			remembered = current;         /* [extfuse_remember_write()] */
+			current = false
+		}
 in_kernel:
-		if
-		:: MISTAKE == 3 -> dirty = true; note_value = number; writing--
-		:: else -> dirty = true               /* [mark_write()] */
-		fi;
+#if MISTAKE == 3
+		note_value = number;
+		exit();
+#endif
 		touching = true;                      /* [extfuse_write_once()] */
 		file = number;
 		touching = false;
-		if
-		:: MISTAKE == 3
-		:: else ->
-			note_value = number;
-			writing--                     /* [do_write_end()] */
-		fi;
+#if MISTAKE != 3
+		note_value = number;                  /* [do_write_end(), extfuse_recall_write_end()] */
+		exit();
+#endif
 		goto done;
 by_daemon:
-		drop_entry();                         /* [do_inode(), the WRITE on its way] */
+		kernel_drop();                        /* [do_inode(), the WRITE on its way] */
 		atomic { !pending -> pending = true } /* [file_begin_change()] */
 		lock(io);
 		take_back();
+#if MISTAKE != 5
 		lock(stripe);
-		if
-		:: MISTAKE != 5 -> entry = ABSENT     /* [publish_will_write()] */
-		:: else
-		fi;
+		drop_inode();                         /* [publish_will_write()] */
 		unlock(stripe);
+#endif
 		assert(!touching);
 		file = number;                        /* [cache_write()] */
 		known = number;
@@ -183,7 +239,7 @@ proctype daemon() {
 		committed = (known > committed -> known : committed); /* [upload_window(), commit()] */
 		unlock(stripe);
 		pending = false;
-		assert(committed >= from);            /* lost */
+		atomic { assert(committed >= from); from = 0 } /* lost */
 		lend()
 	:: else -> break
 	od
@@ -191,24 +247,24 @@ proctype daemon() {
 
 /* [publish_locked()] */
 proctype publisher() {
-	byte before, value, rounds;
+	byte value, rounds;
 
 	do
 	:: rounds < 2 ->
 		rounds++;
 		lock(stripe);
-		before = epoch;
+		epoch_moved = false;                  /* since it was read: now */
 		if
 		:: !pending && lent && note ->
-			entry = LENT
+			atomic { entry = LENT; entry_value = 0 }
 		:: !pending && !lent && known == committed ->
 			value = committed;
-			entry_value = value;
-			entry = COMMITTED
-		:: else -> entry = ABSENT
+			atomic { entry_value = value; entry = COMMITTED; value = 0 }
+		:: else -> drop_entry()
 		fi;
+		move_counter();                       /* [put(), kernel_drop_inode()] */
 		if
-		:: epoch != before -> entry = ABSENT  /* [put()] */
+		:: epoch_moved -> drop_inode()        /* [put()] */
 		:: else
 		fi;
 		unlock(stripe)
@@ -222,17 +278,17 @@ proctype reader() {
 	least = acked;
 	if
 	:: entry == LENT && note -> got = note_value   /* [get_size()]; the bytes are no older */
-	:: entry == COMMITTED -> got = entry_value
+	:: atomic { entry == COMMITTED -> got = entry_value }
 	:: else ->
 		lock(stripe);                          /* [publish_getattr(), publish_lent_attr()] */
 		got = (note && note_value > known -> note_value : known);
 		unlock(stripe)
 	fi;
-	assert(got >= least)                           /* stale */
+	atomic { assert(got >= least); got = 0; least = 0 } /* stale */
 }
 
 proctype dropper() {
-	drop_entry()
+	kernel_drop()
 }
 
 init {
