@@ -35,6 +35,21 @@ static __always_inline bool is_still(const __u64 *tag, __u64 wanted)
 	return *(const volatile __u64 *)tag == wanted;
 }
 
+/* Which put of an inode's entry this is, and its flags: to be asked before anything else is read of it ... */
+static __always_inline __u64 put_of(const struct extfuse_inode *i)
+{
+	__u64 put = *(const volatile __u64 *)&i->serial;
+
+	asm volatile("" ::: "memory");
+	return put;
+}
+
+/* ... and this after: was all of it of the wanted entry, and of the same put? */
+static __always_inline bool is_same(const struct extfuse_inode *i, __u64 ino, __u64 put)
+{
+	return is_still(&i->attr.ino, ino) && put_of(i) == put;
+}
+
 /* The size of a file now. @return false: it was lent, and is being taken back; the daemon knows. */
 static __always_inline bool get_size(const struct extfuse_inode *i, __u64 ino, __u64 *ret_size)
 {
@@ -54,7 +69,8 @@ static __always_inline bool get_size(const struct extfuse_inode *i, __u64 ino, _
  * Copy an inode's attributes, with what the kernel has done to them by itself. @return false: the entry is
  * another's by now, or the file was lent, and is being taken back; the daemon knows.
  */
-static __always_inline bool copy_attr(struct fuse_attr *to, const struct extfuse_inode *i, __u64 ino)
+static __always_inline bool copy_attr(struct fuse_attr *to, const struct extfuse_inode *i, __u64 ino,
+                                      __u64 put)
 {
 	struct extfuse_written *w;
 	__u64 time, sec;
@@ -62,7 +78,7 @@ static __always_inline bool copy_attr(struct fuse_attr *to, const struct extfuse
 
 	copy_words(to, &i->attr, sizeof(i->attr));
 	flags = i->flags;
-	if (!is_still(&i->attr.ino, ino))
+	if (!is_same(i, ino, put))
 		return false;
 	if (!(flags & EXTFUSE_INODE_LENT))
 		return true;

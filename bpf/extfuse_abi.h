@@ -61,6 +61,10 @@ struct extfuse_dentry_long_key {
  * once, even if a program is reading it.  So each value begins with what tells whose it is: a program reads
  * what it wants, and then looks at that.  (Values are copied in from their beginning, and x86 keeps the order
  * of writes and of reads.)
+ *
+ * The next one may be of the same key.  Where one half of the old value and one of the new make a wrong one,
+ * it begins with what tells which of them it is, too: the serial number of an inode's, the version of a
+ * chunk's.
  */
 static inline __u64 extfuse_tag(const __u64 *words, int n)
 {
@@ -114,13 +118,13 @@ enum extfuse_inode_flags {
  * written to.  A file that has its backing file to itself is at offset 0, and no packed one ever is.
  */
 struct extfuse_inode {
+	__u32 serial; /* another one each time that an inode's entry is put */
+	__u32 flags;  /* enum extfuse_inode_flags */
 	struct fuse_attr attr;
 	__u64 generation;
 	__u64 expires_ns;     /* CLOCK_MONOTONIC; 0: true until dropped */
 	__u64 backing_id;     /* with EXTFUSE_INODE_CACHED or _LENT, else 0 */
 	__u64 backing_offset; /* of the file's first byte in the backing file */
-	__u32 flags;          /* enum extfuse_inode_flags */
-	__u32 reserved;       /* 0 */
 };
 
 /* Which part of a file is in its cache file. */
@@ -130,12 +134,18 @@ struct extfuse_chunk_key {
 };
 
 struct extfuse_chunk {
-	__u64 tag;        /* EXTFUSE_TAG() of the key */
+	__u64 tag;        /* extfuse_chunk_tag() */
 	__u64 backing_id; /* from EXTFUSE_IOC_BACKING_ADD */
 	__u64 offset;     /* of the chunk's first byte in the backing file */
 	__u64 valid;      /* bit n: sub-block n is in the backing file */
 	__u64 version;    /* data version of the inode that these bytes belong to */
 };
+
+/* To be compared with the tag after everything else was read, and @version before. */
+static inline __u64 extfuse_chunk_tag(const struct extfuse_chunk_key *key, __u64 version)
+{
+	return EXTFUSE_TAG(key) ^ version * 0x9e3779b97f4a7c15ull;
+}
 
 /*
  * A file that is lent to the kernel: what it did to it.  Key: node id.  The daemon makes the entry before

@@ -9,7 +9,7 @@
 static __always_inline int do_getattr(struct extfuse_request *req)
 {
 	struct extfuse_inode *i;
-	__u64 ino = req->nodeid;
+	__u64 ino = req->nodeid, put;
 
 	if (req->out_max < sizeof(req->out.attr)) {
 		count(EXTFUSE_OP_GETATTR, EXTFUSE_PASS);
@@ -20,11 +20,12 @@ static __always_inline int do_getattr(struct extfuse_request *req)
 		count(EXTFUSE_OP_GETATTR, EXTFUSE_MISS);
 		return EXTFUSE_V_PASS;
 	}
+	put = put_of(i);
 	if (expired(i->expires_ns)) {
 		count(EXTFUSE_OP_GETATTR, EXTFUSE_STALE);
 		return EXTFUSE_V_PASS;
 	}
-	if (!copy_attr(&req->out.attr.attr, i, ino)) {
+	if (!copy_attr(&req->out.attr.attr, i, ino, put)) {
 		count(EXTFUSE_OP_GETATTR, EXTFUSE_STALE);
 		return EXTFUSE_V_PASS;
 	}

@@ -78,7 +78,7 @@ static __always_inline int do_lookup(struct extfuse_request *req)
 {
 	struct extfuse_dentry d;
 	struct extfuse_inode *i;
-	__u64 ino, generation, expires;
+	__u64 ino, generation, expires, put;
 	enum found found;
 	__u32 flags;
 
@@ -101,12 +101,13 @@ static __always_inline int do_lookup(struct extfuse_request *req)
 	i = bpf_map_lookup_elem(&inode, &ino);
 	if (!i)
 		return pass_lookup(req, EXTFUSE_MISS);
+	put = put_of(i);
 	generation = i->generation;
 	expires = i->expires_ns;
 	flags = i->flags;
 	if (generation != d.generation || expired(expires))
 		return pass_lookup(req, EXTFUSE_STALE);
-	if (!copy_attr(&req->out.entry.attr, i, ino))
+	if (!copy_attr(&req->out.entry.attr, i, ino, put))
 		return pass_lookup(req, EXTFUSE_STALE);
 	count(EXTFUSE_OP_LOOKUP, EXTFUSE_HIT);
 	req->out.entry.nodeid = ino;

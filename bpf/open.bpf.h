@@ -25,7 +25,7 @@ static __always_inline int pass_open(enum extfuse_outcome outcome)
 static __always_inline int do_open(void *ctx, struct extfuse_request *req)
 {
 	struct extfuse_inode *i;
-	__u64 ino = req->nodeid, expires;
+	__u64 ino = req->nodeid, expires, put;
 
 	if (req->flags & O_TRUNC)
 		return do_inode(ctx, ino, EXTFUSE_OP_OPEN);
@@ -34,12 +34,13 @@ static __always_inline int do_open(void *ctx, struct extfuse_request *req)
 	i = bpf_map_lookup_elem(&inode, &ino);
 	if (!i)
 		return pass_open(EXTFUSE_MISS);
+	put = put_of(i);
 	if (expired(i->expires_ns))
 		return pass_open(EXTFUSE_STALE);
 	if (!(i->flags & EXTFUSE_INODE_CACHED) && i->attr.size)
 		return pass_open(EXTFUSE_UNCOVERED);
 	expires = i->expires_ns;
-	if (!is_still(&i->attr.ino, ino))
+	if (!is_same(i, ino, put))
 		return pass_open(EXTFUSE_STALE);
 	count(EXTFUSE_OP_OPEN, EXTFUSE_HIT);
 	if (!expires)

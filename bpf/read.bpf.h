@@ -35,7 +35,7 @@ static __always_inline bool find_chunks(struct extfuse_read *rd, __u64 end)
 	if (last - first >= EXTFUSE_READ_MAX_CHUNKS)
 		return false;
 	for (__u32 i = 0; i < EXTFUSE_READ_MAX_CHUNKS; i++) {
-		__u64 from, to, mask, id, offset;
+		__u64 from, to, mask, id, offset, version;
 		struct extfuse_chunk *c;
 
 		key.chunk = first + i;
@@ -44,12 +44,14 @@ static __always_inline bool find_chunks(struct extfuse_read *rd, __u64 end)
 		c = bpf_map_lookup_elem(&read_cache, &key);
 		if (!c)
 			return false;
+		version = *(const volatile __u64 *)&c->version;
+		asm volatile("" ::: "memory");
 		from = i ? 0 : pos & (EXTFUSE_CHUNK_SIZE - 1);
 		to = key.chunk < last ? EXTFUSE_CHUNK_SIZE - 1 : (end - 1) & (EXTFUSE_CHUNK_SIZE - 1);
 		mask = block_mask(from >> EXTFUSE_BLOCK_SHIFT & 63, to >> EXTFUSE_BLOCK_SHIFT & 63);
 		id = c->backing_id;
 		offset = c->offset;
-		if ((c->valid & mask) != mask || !is_still(&c->tag, EXTFUSE_TAG(&key)))
+		if ((c->valid & mask) != mask || !is_still(&c->tag, extfuse_chunk_tag(&key, version)))
 			return false;
 		if (!i) {
 			backing_id = id;
@@ -81,7 +83,7 @@ static __always_inline bool are_lent(const struct extfuse_read *rd, __u64 end)
 static __always_inline int do_read(struct extfuse_read *rd)
 {
 	struct extfuse_inode *i;
-	__u64 ino = rd->nodeid, end, size, id, offset, expires;
+	__u64 ino = rd->nodeid, end, size, id, offset, expires, put;
 	__u32 flags;
 
 	if (rd->flags & EXTFUSE_READ_ASIDE) {
@@ -93,6 +95,7 @@ static __always_inline int do_read(struct extfuse_read *rd)
 		count_read(rd, EXTFUSE_MISS);
 		return EXTFUSE_V_PASS;
 	}
+	put = put_of(i);
 	expires = i->expires_ns;
 	if (expired(expires)) {
 		count_read(rd, EXTFUSE_STALE);
@@ -101,7 +104,7 @@ static __always_inline int do_read(struct extfuse_read *rd)
 	flags = i->flags;
 	id = i->backing_id;
 	offset = i->backing_offset;
-	if (!get_size(i, ino, &size) || !is_still(&i->attr.ino, ino)) {
+	if (!get_size(i, ino, &size) || !is_same(i, ino, put)) {
 		count_read(rd, EXTFUSE_STALE);
 		return EXTFUSE_V_PASS;
 	}

@@ -24,13 +24,17 @@ static __always_inline int pass_write(const struct extfuse_write *wr, enum extfu
 static __always_inline bool is_lent(__u64 ino, __u64 *ret_backing_id, __u32 *ret_flags, __u64 *ret_expires)
 {
 	struct extfuse_inode *i = bpf_map_lookup_elem(&inode, &ino);
+	__u64 put;
 
-	if (!i || !(i->flags & EXTFUSE_INODE_LENT) || expired(i->expires_ns))
+	if (!i)
+		return false;
+	put = put_of(i);
+	if (!(i->flags & EXTFUSE_INODE_LENT) || expired(i->expires_ns))
 		return false;
 	*ret_expires = i->expires_ns;
 	*ret_backing_id = i->backing_id;
 	*ret_flags = i->flags;
-	return is_still(&i->attr.ino, ino);
+	return is_same(i, ino, put);
 }
 
 /*

@@ -86,7 +86,8 @@ static long extfuse_mapped(const void __user *user)
 	return mapped;
 }
 
-/* Wait for the writes that are under way (extfuse_write_enter()); daemon/kernel/settle.pml is a model of it. */
+/* Wait for the writes that are under way (extfuse_write_enter()); daemon/kernel/settle.pml is a model of it.
+ */
 static void extfuse_settle(struct extfuse_dev *dev)
 {
 	u64 begun = 0, ended = 0;

@@ -45,9 +45,9 @@ uint32_t kernel_epoch(struct kernel *k, uint64_t ino);
 void kernel_bump_epoch(struct kernel *k, uint64_t ino);
 
 /*
- * Publish. The values' tags are set by these calls. @p epoch: what kernel_epoch() said, of the inode or for a
- * dentry of its directory; if the kernel dropped something since, the entry is taken out again. A full map
- * makes room by dropping other entries.
+ * Publish. The values' tags and serial numbers are set by these calls. @p epoch: what kernel_epoch() said, of
+ * the inode or for a dentry of its directory; if the kernel dropped something since, the entry is taken out
+ * again. A full map makes room by dropping other entries.
  * @return true if the entry is in the map now.
  */
 bool kernel_put_inode(struct kernel *k, uint32_t epoch, uint64_t ino, const struct extfuse_inode *inode);

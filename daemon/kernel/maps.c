@@ -122,7 +122,12 @@ static bool put(struct kernel *k, enum kernel_map map, const void *key, const vo
 
 bool kernel_put_inode(struct kernel *k, uint32_t epoch, uint64_t ino, const struct extfuse_inode *inode)
 {
-	return k && put(k, MAP_INODE, &ino, inode, ino, epoch);
+	struct extfuse_inode value = *inode;
+
+	if (!k)
+		return false;
+	value.serial = atomic_fetch_add(&k->serial, 1);
+	return put(k, MAP_INODE, &ino, &value, ino, epoch);
 }
 
 bool kernel_put_chunk(struct kernel *k, uint32_t epoch, uint64_t ino, uint64_t chunk,
@@ -131,7 +136,7 @@ bool kernel_put_chunk(struct kernel *k, uint32_t epoch, uint64_t ino, uint64_t c
 	const struct extfuse_chunk_key key = {.ino = ino, .chunk = chunk};
 	struct extfuse_chunk tagged = *value;
 
-	tagged.tag = EXTFUSE_TAG(&key);
+	tagged.tag = extfuse_chunk_tag(&key, value->version);
 	return k && put(k, MAP_CHUNK, &key, &tagged, ino, epoch);
 }
 

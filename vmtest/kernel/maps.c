@@ -158,8 +158,10 @@ int tfs_take_out(struct tfs *t, int map, const void *key)
 
 static void publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id, uint64_t offset, uint32_t flags)
 {
+	static atomic_uint serial;
 	const struct stat *st = &t->nodes[ino].st;
 	struct extfuse_inode v = {
+		.serial = atomic_fetch_add(&serial, 1),
 		.attr =
 			{
 				.ino = st->st_ino,
@@ -249,7 +251,7 @@ void tfs_publish_chunk(struct tfs *t, uint64_t ino, uint64_t chunk, const struct
 	struct extfuse_chunk_key key = {.ino = ino, .chunk = chunk};
 	struct extfuse_chunk tagged = *value;
 
-	tagged.tag = EXTFUSE_TAG(&key);
+	tagged.tag = extfuse_chunk_tag(&key, value->version);
 	check(bpf_map_update_elem(t->chunk, &key, &tagged, BPF_ANY) == 0);
 }
 

@@ -139,7 +139,7 @@ static void scribble_inode(struct storm *s, struct chance *c)
 			v.flags = (uint32_t)(one_in(c, 2) ? chance_below(c, 16) : chance_odd(c));
 			break;
 		case 5:
-			v.reserved = (uint32_t)chance(c);
+			v.serial = (uint32_t)chance(c);
 			if (one_in(c, 8))
 				v.attr.ino = some_ino(s, c);
 			break;
@@ -205,15 +205,13 @@ static void scribble_chunk(struct storm *s, struct chance *c)
 	int n = (int)chance_below(c, WORLD_FILES);
 	struct extfuse_chunk_key key = {.ino = s->w->files[n].ino,
 	                                .chunk = one_in(c, 8) ? chance_odd(c) : chance_below(c, 4)};
-	struct extfuse_chunk v = {.tag = EXTFUSE_TAG(&key),
-	                          .backing_id = some_id(s, c, n),
+	struct extfuse_chunk v = {.backing_id = some_id(s, c, n),
 	                          .offset = one_in(c, 2) ? key.chunk * CHUNK : chance_odd(c),
 	                          .valid = one_in(c, 2) ? UINT64_MAX : chance(c),
 	                          .version = chance_odd(c)};
 	struct extfuse_inode inode = {.attr = true_attr(s, key.ino), .generation = 1};
 
-	if (one_in(c, 8))
-		v.tag = chance_odd(c);
+	v.tag = one_in(c, 8) ? chance_odd(c) : extfuse_chunk_tag(&key, v.version);
 	bpf_map_update_elem(s->w->t->chunk, &key, &v, BPF_ANY);
 	if (one_in(c, 2)) /* and asked for */
 		bpf_map_update_elem(s->w->t->inode, &key.ino, &inode, BPF_ANY);
