@@ -60,7 +60,7 @@ struct test {
 	}
 
 extern const struct test hit_tests[], read_tests[], invalidate_tests[], attach_tests[], race_tests[],
-	revalidate_tests[], open_tests[], write_tests[], mmap_tests[], fuzz_tests[];
+	revalidate_tests[], open_tests[], write_tests[], mmap_tests[], fuzz_tests[], recall_tests[];
 int measure(int argc, char **argv);
 int load_mount(int argc, char **argv);
 

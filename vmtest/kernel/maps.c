@@ -84,14 +84,15 @@ static int map_fd(struct tfs *t, const char *name)
 	return fd;
 }
 
-void tfs_attach(struct tfs *t, const struct extfuse_config *config)
+static void attach(struct tfs *t, const struct extfuse_config *config, bool remembering)
 {
 	static const struct extfuse_config none;
 
 	t->device_fd = open(EXTFUSE_DEVICE, O_RDWR | O_CLOEXEC);
 	check(t->device_fd >= 0);
 	check(tfs_load(t, config ?: &none, t->fuse_fd, t->device_fd, EXTFUSE_ABI_VERSION, &t->object) == 0);
-	tfs_name_maps(t->object, t->device_fd);
+	if (remembering)
+		tfs_name_maps(t->object, t->device_fd);
 	check(tfs_link(t->object, &t->link) == 0);
 	t->changes = mmap(NULL, COUNTERS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
 	                  bpf_object__find_map_fd_by_name(t->object, EXTFUSE_MAP_CHANGES), 0);
@@ -107,6 +108,16 @@ void tfs_attach(struct tfs *t, const struct extfuse_config *config)
 	t->stats = map_fd(t, EXTFUSE_MAP_STATS);
 	t->events = map_fd(t, EXTFUSE_MAP_EVENTS);
 	tfs_publish_inode(t, 1, 0); /* every walk checks the root's permissions */
+}
+
+void tfs_attach(struct tfs *t, const struct extfuse_config *config)
+{
+	attach(t, config, true);
+}
+
+void tfs_attach_asking(struct tfs *t, const struct extfuse_config *config)
+{
+	attach(t, config, false);
 }
 
 void tfs_detach(struct tfs *t)

@@ -66,6 +66,7 @@ unsigned long tfs_requests(struct tfs *t, unsigned opcode);
 /* Load the BPF object and attach it, with the root's attributes published. tfs_load() may be given other
  * descriptors; 0 or a negative errno. */
 void tfs_attach(struct tfs *t, const struct extfuse_config *config);
+void tfs_attach_asking(struct tfs *t, const struct extfuse_config *config); /* nothing is remembered */
 int tfs_load(struct tfs *t, const struct extfuse_config *config, int fuse_fd, int device_fd, uint32_t abi,
              struct bpf_object **ret);
 void tfs_name_maps(struct bpf_object *object, int device_fd); /* EXTFUSE_IOC_MAPS */
