@@ -125,6 +125,8 @@ static __always_inline enum found copy_dentry(const struct extfuse_dentry *d, __
 {
 	if (!d)
 		return NOT_FOUND;
+	if (!ret)
+		return NOT_SURE;
 	copy_words(ret, d, sizeof(*ret));
 	return is_still(&d->tag, tag) ? FOUND : NOT_SURE;
 }
@@ -140,7 +142,7 @@ static __noinline int find_long(struct extfuse_request *req, struct extfuse_dent
 	return copy_dentry(d, d ? EXTFUSE_TAG(&key) : 0, ret);
 }
 
-/* What the maps say of the request's (first) name. */
+/* What the maps say of the request's (first) name. @ret: may be NULL, to ask only whether it is there. */
 static __always_inline enum found find_dentry(struct extfuse_request *req, struct extfuse_dentry *ret)
 {
 	struct extfuse_dentry_key key;

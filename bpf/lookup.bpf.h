@@ -50,14 +50,13 @@ static __noinline bool surely_absent(struct extfuse_request *req)
 {
 	__u32 slot = extfuse_epoch_slot(req->nodeid), before;
 	volatile __u32 *now = bpf_map_lookup_elem(&epoch, &slot);
-	struct extfuse_dentry d;
 	struct extfuse_inode *dir;
 	__u64 parent = req->nodeid;
 
 	if (!now)
 		return false;
 	before = *now;
-	if (find_dentry(req, &d) != NOT_FOUND)
+	if (find_dentry(req, NULL) != NOT_FOUND)
 		return false;
 	dir = bpf_map_lookup_elem(&inode, &parent);
 	if (dir)
@@ -78,9 +77,9 @@ static __always_inline int do_lookup(struct extfuse_request *req)
 {
 	struct extfuse_dentry d;
 	struct extfuse_inode *i;
-	__u64 ino, generation, expires, put;
+	__u64 ino, generation, put;
 	enum found found;
-	__u32 flags;
+	bool stays;
 
 	if (is_dot(req) || req->out_max < sizeof(req->out.entry))
 		return pass_lookup(req, EXTFUSE_PASS);
@@ -103,10 +102,10 @@ static __always_inline int do_lookup(struct extfuse_request *req)
 		return pass_lookup(req, EXTFUSE_MISS);
 	put = put_of(i);
 	generation = i->generation;
-	expires = i->expires_ns;
-	flags = i->flags;
-	if (generation != d.generation || expired(expires))
+	if (generation != d.generation || expired(i->expires_ns))
 		return pass_lookup(req, EXTFUSE_STALE);
+	/* Size and times of a lent file are in another map. */
+	stays = !(d.expires_ns | i->expires_ns | (i->flags & EXTFUSE_INODE_LENT));
 	if (!copy_attr(&req->out.entry.attr, i, ino, put))
 		return pass_lookup(req, EXTFUSE_STALE);
 	count(EXTFUSE_OP_LOOKUP, EXTFUSE_HIT);
@@ -121,8 +120,7 @@ static __always_inline int do_lookup(struct extfuse_request *req)
 		req->out.entry.attr_valid_nsec = mount_config.attr_valid_ns % NSEC_PER_SEC;
 	}
 	req->out_len = sizeof(req->out.entry);
-	/* Size and times of a lent file are in another map. */
-	if (!d.expires_ns && !expires && !(flags & EXTFUSE_INODE_LENT))
+	if (stays)
 		req->remember = EXTFUSE_REMEMBER(EXTFUSE_OP_LOOKUP, EXTFUSE_HIT);
 	return EXTFUSE_V_REPLY;
 }
