@@ -11,10 +11,21 @@ static const struct {
 	const char *name;
 	const struct test *tests;
 } groups[] = {
-	{"hit", hit_tests},       {"read", read_tests},     {"invalidate", invalidate_tests},
-	{"attach", attach_tests}, {"race", race_tests},     {"revalidate", revalidate_tests},
-	{"open", open_tests},     {"write", write_tests},   {"mmap", mmap_tests},
-	{"fuzz", fuzz_tests},     {"recall", recall_tests},
+	{"hit", hit_tests},
+	{"read", read_tests},
+	{"invalidate", invalidate_tests},
+	{"attach", attach_tests},
+	{"race", race_tests},
+	{"revalidate", revalidate_tests},
+	{"open", open_tests},
+	{"write", write_tests},
+	{"mmap", mmap_tests},
+	{"fuzz", fuzz_tests},
+	{"recall", recall_tests},
+	{"recall-ends", recall_ends_tests},
+	{"recall-requests", recall_requests_tests},
+	{"recall-names", recall_names_tests},
+	{"recall-race", recall_race_tests},
 };
 
 static void too_long(int sig)

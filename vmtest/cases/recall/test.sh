@@ -1,5 +1,4 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# timeout: 90
 . "$CURVEFS_TOP/vmtest/kernel/lib.sh"
 run_group recall
