@@ -111,11 +111,21 @@ printf '%s\0' "$@" >"$state/argv"
 printf '%s\n' "$PWD" >"$state/cwd"
 printf '%s\n' "$module" >"$state/module"
 mkfifo "$state/out" "$state/err"
-[ -n "$disk_file" ] || disk_file=$state/scratch.img
-if ! [ -e "$disk_file" ]; then
+make_disk() {
 	truncate -s "$disk" "$disk_file" || die "cannot make a scratch disk of size '$disk'"
 	mkfs.ext4 -q -F -m 0 ${features:+-O "$features"} -E lazy_itable_init=1,lazy_journal_init=1 "$disk_file" || die "mkfs.ext4 failed"
-fi
+}
+kept_disk=$disk_file
+[ -n "$disk_file" ] || disk_file=$state/scratch.img
+[ -e "$disk_file" ] || make_disk
+
+# vng does not tell how the emulator ended.
+cat >"$state/qemu" <<'END'
+#!/bin/sh
+qemu-system-x86_64 "$@"
+echo $? >"${0%/*}/qemu.status"
+END
+chmod +x "$state/qemu"
 
 "$top/vmtest/image.sh" "$top/build/guest.img" || die "cannot make $top/build/guest.img"
 
@@ -153,7 +163,7 @@ cd "$top" || die "cannot enter $top"
 # What vng keeps in temporary files goes with the state, however this ends.
 boot() {
 	TMPDIR=$state/tmp setpriv --pdeathsig TERM timeout -k 5 "$timeout" \
-		vng --disable-kvm --force-9p --run "$image" --cpus "$cpus" --memory "$memory" --rw \
+		vng --qemu "$state/qemu" --disable-kvm --force-9p --run "$image" --cpus "$cpus" --memory "$memory" --rw \
 		--append "console=ttyS1 loglevel=5 rcupdate.rcu_cpu_stall_timeout=60 norandmaps" \
 		--append virtme_initmount0=/usr/lib/systemd --qemu-opts="$qemu_opts" \
 		-- "exec $(printf %q "$top/vmtest/guest") $(printf %q "$state")" \
@@ -171,6 +181,16 @@ while [ "$vng_status" = 255 ] && [ ! -e "$state/began" ] && [ -z "$log_writes" ]
 	echo "vmtest: the VM ended while it was starting; once more" >&2
 	boot
 done
+# Emulators have mistakes of their own, too: one that a signal ended that comes from within has said nothing
+# about the kernel in it. 134: abort, 135: bus error, 139: segmentation fault.
+emulator=$(cat "$state/qemu.status" 2>/dev/null)
+if [[ $emulator =~ ^(134|135|139)$ ]] && [ -z "$log_writes$kept_disk" ]; then
+	echo "vmtest: the emulator crashed (signal $((emulator - 128))); everything once more" >&2
+	rm -f "$disk_file" "$state"/{began,status,qemu.status}
+	make_disk
+	boot
+	emulator=$(cat "$state/qemu.status" 2>/dev/null)
+fi
 exec 8>&- 9>&-
 wait "$copy_out" "$copy_err"
 
@@ -182,6 +202,6 @@ elif [ "$vng_status" = 124 ] || [ "$vng_status" = 137 ]; then
 	tail -n 20 "$state/console" >&2 2>/dev/null
 	exit 124
 fi
-echo "vmtest: the VM died (virtme-ng's status: $vng_status); the end of its kernel log:" >&2
+echo "vmtest: the VM died (virtme-ng's status: $vng_status, the emulator's: ${emulator:-none}); the end of its kernel log:" >&2
 tail -n 60 "$state/console" >&2 2>/dev/null
 exit 125
