@@ -194,16 +194,18 @@ static __always_inline bool extfuse_recall_write(const struct extfuse_recall *re
                                                  struct extfuse_backing **ret_backing)
 {
 	u32 slot = extfuse_epoch_slot(wr->nodeid), seq, counter;
+	struct extfuse_backing *backing;
 	const struct extfuse_known_write *known = &recall->writes[slot % EXTFUSE_KNOWN_WRITES];
 
 	if (!extfuse_known_read(&known->seq, &seq) || known->nodeid != wr->nodeid ||
 	    known->change != extfuse_change(recall, slot) || known->removed != removed ||
 	    wr->pos < known->first || wr->pos >= known->end || wr->count > known->end - wr->pos)
 		return false;
-	*ret_backing = known->backing;
+	backing = known->backing;
 	counter = known->counter;
 	if (!extfuse_known_is_still(&known->seq, seq))
 		return false;
+	*ret_backing = backing;
 	wr->backing_offset = wr->pos;
 	extfuse_recall_count(recall, counter);
 	return true;
@@ -253,20 +255,26 @@ static __always_inline bool extfuse_is_short(const struct extfuse_request *req)
 /* True: the answer is in @req. */
 static __always_inline bool extfuse_recall_answer(struct extfuse_recall *recall, struct extfuse_request *req)
 {
-	u32 slot = extfuse_epoch_slot(req->nodeid), seq, counter;
+	u32 slot = extfuse_epoch_slot(req->nodeid), seq, counter, out_len;
+	s32 error;
+	u64 out[2];
 	const struct extfuse_known_answer *known = extfuse_known_answer(recall, slot, req->opcode);
 
 	if (!extfuse_known_read(&known->seq, &seq) || known->nodeid != req->nodeid ||
 	    known->opcode != req->opcode || known->flags != req->flags || known->nodeid2 != req->nodeid2 ||
 	    known->out_max != req->out_max || known->change != extfuse_change(recall, slot))
 		return false;
-	req->error = known->error;
-	req->out_len = known->out_len;
-	req->out.raw[0] = known->out[0];
-	req->out.raw[1] = known->out[1];
+	error = known->error;
+	out_len = known->out_len;
+	out[0] = known->out[0];
+	out[1] = known->out[1];
 	counter = known->counter;
 	if (!extfuse_known_is_still(&known->seq, seq))
-		return false;
+		return false; /* and nothing of it is in @req, which the program answers next */
+	req->error = error;
+	req->out_len = out_len;
+	req->out.raw[0] = out[0];
+	req->out.raw[1] = out[1];
 	extfuse_recall_count(recall, counter);
 	return true;
 }
