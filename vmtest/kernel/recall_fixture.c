@@ -65,7 +65,9 @@ bool was(const struct mark *m, uint64_t times, uint64_t programs)
 	uint64_t ran_now = ran(m->t) - m->ran, counted = tfs_stat(m->t, m->op, m->outcome) - m->counted;
 	unsigned long asked_now = asked(m->t) - m->asked;
 
-	if (ran_now == programs && counted == times && !asked_now)
+	/* A few more are no mistake: a caller's buffer whose page is not there just then is asked about
+	 * again. */
+	if (ran_now >= programs && ran_now <= programs + times / 20 && counted == times && !asked_now)
 		return true;
 	fprintf(stderr, "of %llu times the programs ran %llu, %llu were counted, the daemon was asked %lu\n",
 	        (unsigned long long)times, (unsigned long long)ran_now, (unsigned long long)counted,
