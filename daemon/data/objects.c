@@ -176,7 +176,7 @@ int object_upload(struct data *d, void *buffer, uint32_t size, uint64_t *ret_obj
 	seal(buffer, object, size);
 	transfer_begin(d->transfer, TRANSFER_UP);
 	/* Not store_put_new(): ids are never used again, and a repeated request may meet its own object. */
-	r = store_put(d->store, key, buffer, data_object_bytes(size));
+	r = store_put_once(d->store, key, buffer, data_object_bytes(size));
 	transfer_end(d->transfer, TRANSFER_UP);
 	if (r < 0) {
 		if (r == -ENOSPC) {

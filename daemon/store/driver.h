@@ -17,8 +17,11 @@
 /** The longest component of a key: NAME_MAX. */
 #define STORE_COMPONENT_MAX 255
 
+/** store_put(), store_put_new(), store_put_once() */
+enum store_put { STORE_REPLACE, STORE_ONLY_NEW, STORE_ONCE };
+
 struct store_driver {
-	int (*put)(struct store *s, const char *key, const void *data, size_t length, bool only_new);
+	int (*put)(struct store *s, const char *key, const void *data, size_t length, enum store_put how);
 	/* @parts together have @length bytes, which is in range. */
 	int (*get)(struct store *s, const char *key, uint64_t offset, const struct iovec *parts, size_t count,
 	           size_t length);

@@ -119,7 +119,7 @@ static void corrupt(const struct fate *fate, void *data, size_t length)
 		((unsigned char *)data)[length / 2] ^= 0x10;
 }
 
-static int fault_put(struct store *s, const char *key, const void *data, size_t length, bool only_new)
+static int fault_put(struct store *s, const char *key, const void *data, size_t length, enum store_put how)
 {
 	struct store *below = fault_store(s)->below;
 	struct fate fate;
@@ -127,7 +127,7 @@ static int fault_put(struct store *s, const char *key, const void *data, size_t 
 
 	if (r < 0)
 		return r;
-	return after(s, STORE_PUT, key, &fate, below->driver->put(below, key, data, length, only_new));
+	return after(s, STORE_PUT, key, &fate, below->driver->put(below, key, data, length, how));
 }
 
 static void corrupt_parts(const struct fate *fate, const struct iovec *parts, size_t length)

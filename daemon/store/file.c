@@ -5,6 +5,7 @@
  * - A put writes a temporary file beside its target, syncs it, renames it and
  *   syncs the directory: a crash leaves the old object or the new one, and after
  *   the return it is the new one.  Temporary names hold a '~', which no key can.
+ *   store_put_once() renames first: there is no old one.
  * - store_put_if() is made atomic by a lock (flock) on a file beside the object,
  *   ".lock~", which stays; the tag is the SHA-256 of the object.
  * - Nothing outside the directory is ever reached: keys are checked by store.c,
@@ -18,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +43,9 @@
 struct file_store {
 	struct store base;
 	int fd; /* the directory */
+	/* Puts that made directories, which may not be on the disk yet. One that could not sync them stays in
+	 * here. */
+	atomic_uint making;
 };
 
 static struct file_store *file_store(struct store *s)
@@ -121,26 +126,29 @@ static int sync_fd(int fd)
 	return r;
 }
 
-/** Open the directory @p path, making what is missing. @return descriptor, or -1 with errno. */
-static int open_or_make_directory(int root, char *path)
-{
-	int fd = open_beneath(root, path, O_RDONLY | O_DIRECTORY);
-	char *p = path;
+/* Where an object goes. To sync new directories once what is in them is there is one write of a journal. */
+struct place {
+	struct file_store *store;
+	char path[STORE_KEY_MAX + 1]; /* of the directory, below the store's */
+	const char *name;             /* points into the key */
+	int dir;
+	bool made;     /* it, or one above */
+	bool unsynced; /* the names of it and of those above may not be on the disk */
+};
 
-	if (fd >= 0 || errno != ENOENT)
-		return fd;
-	fd = dup(root);
-	while (fd >= 0) {
+/** Call @p fn with each directory above @p path, which is changed meanwhile, and the name that it has there.
+ * @return 0, or -1 with errno. */
+static int for_each_above(int root, char *path, int (*fn)(int dir, const char *name))
+{
+	int fd = dup(root);
+
+	for (char *p = path; fd >= 0;) {
 		char *slash = strchrnul(p, '/');
 		char kept = *slash;
 		int next;
 
 		*slash = 0;
-		/* Made by another thread meanwhile: sync it all the same, it may not have come to that. */
-		if ((mkdirat(fd, p, 0700) < 0 && errno != EEXIST) || sync_fd(fd) < 0)
-			next = -1;
-		else
-			next = open_beneath(fd, p, O_RDONLY | O_DIRECTORY);
+		next = fn(fd, p) < 0 ? -1 : open_beneath(fd, p, O_RDONLY | O_DIRECTORY);
 		*slash = kept;
 		close(fd);
 		fd = next;
@@ -148,7 +156,56 @@ static int open_or_make_directory(int root, char *path)
 			break;
 		p = slash + 1;
 	}
-	return fd;
+	if (fd < 0)
+		return -1;
+	close(fd);
+	return 0;
+}
+
+static int make_name(int dir, const char *name)
+{
+	return mkdirat(dir, name, 0700) < 0 && errno != EEXIST ? -1 : 0;
+}
+
+static int sync_name(int dir, const char *name)
+{
+	(void)name;
+	return sync_fd(dir);
+}
+
+/** Find the directory of @p key, making what is missing. Then place_leave(). @return 0, or -1 with errno. */
+static int place_enter(struct place *p, struct file_store *store, const char *key)
+{
+	*p = (struct place){.store = store};
+	split_key(key, p->path, &p->name);
+	p->dir = open_beneath(store->fd, p->path, O_RDONLY | O_DIRECTORY);
+	if (p->dir < 0 && errno == ENOENT) {
+		p->made = true;
+		atomic_fetch_add(&store->making, 1);
+		if (!for_each_above(store->fd, p->path, make_name))
+			p->dir = open_beneath(store->fd, p->path, O_RDONLY | O_DIRECTORY);
+	}
+	/* Behind the look for it: who made it was counted before. */
+	p->unsynced = atomic_load(&store->making) > 0;
+	return p->dir < 0 ? -1 : 0;
+}
+
+/** What is in the place is on the disk; see that the place is. @return 0, or -1 with errno. */
+static int place_leave(struct place *p)
+{
+	int r = p->unsynced ? for_each_above(p->store->fd, p->path, sync_name) : 0;
+
+	/* All that there are. */
+	if (p->made && (!r || errno == ENOENT || errno == ENOTDIR))
+		atomic_fetch_sub(&p->store->making, 1);
+	if (p->dir >= 0)
+		close(p->dir);
+	return r;
+}
+
+static void place_leavep(struct place *p)
+{
+	place_leave(p);
 }
 
 static int write_all(int fd, const void *data, size_t length)
@@ -184,38 +241,52 @@ static int put_in_place(int dir, const char *temporary, const char *name, bool o
 	return 0;
 }
 
-static int file_put(struct store *s, const char *key, const void *data, size_t length, bool only_new)
+/** @return 0 or negative errno. */
+static int put_into(const struct place *p, const void *data, size_t length, enum store_put how)
 {
-	char parent[STORE_KEY_MAX + 1], temporary[sizeof(TEMPORARY_PREFIX) + 16];
-	_cleanup_close_ int dir = -1, fd = -1;
-	const char *name;
+	char temporary[sizeof(TEMPORARY_PREFIX) + 16];
+	_cleanup_close_ int fd = -1;
+	bool named = false;
 	uint64_t nonce;
 	int error;
 
-	store_count_request(s, STORE_PUT);
-	split_key(key, parent, &name);
-	dir = open_or_make_directory(file_store(s)->fd, parent);
-	if (dir < 0)
-		return fail(s, "PUT", key, errno);
-	if (only_new && !faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW))
-		return fail(s, "PUT", key, EEXIST);
+	if (how == STORE_ONLY_NEW && !faccessat(p->dir, p->name, F_OK, AT_SYMLINK_NOFOLLOW))
+		return -EEXIST;
 	do {
 		if (getrandom(&nonce, sizeof(nonce), 0) != sizeof(nonce))
-			return fail(s, "PUT", key, errno);
+			return -errno;
 		snprintf(temporary, sizeof(temporary), TEMPORARY_PREFIX "%016llx", (unsigned long long)nonce);
-		fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		fd = openat(p->dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	} while (fd < 0 && (errno == EEXIST || errno == EINTR));
 	if (fd < 0)
-		return fail(s, "PUT", key, errno);
-	if (write_all(fd, data, length) < 0 || sync_fd(fd) < 0 ||
-	    put_in_place(dir, temporary, name, only_new) < 0) {
-		error = errno;
-		unlinkat(dir, temporary, 0);
-		return fail(s, "PUT", key, error);
-	}
-	if (sync_fd(dir) < 0)
-		return fail(s, "PUT", key, errno);
-	return 0;
+		return -errno;
+	if (write_all(fd, data, length) < 0)
+		goto fail;
+	/* With its name already a file system that has a journal writes it once, for both; with a name that
+	 * is taken there is something to lose. */
+	named = how == STORE_ONCE && !renameat2(p->dir, temporary, p->dir, p->name, RENAME_NOREPLACE);
+	if (sync_fd(fd) < 0)
+		goto fail;
+	if (!named && put_in_place(p->dir, temporary, p->name, how == STORE_ONLY_NEW) < 0)
+		goto fail;
+	return sync_fd(p->dir) < 0 ? -errno : 0;
+
+fail:
+	error = errno;
+	unlinkat(p->dir, named ? p->name : temporary, 0);
+	return -error;
+}
+
+static int file_put(struct store *s, const char *key, const void *data, size_t length, enum store_put how)
+{
+	struct place place;
+	int r;
+
+	store_count_request(s, STORE_PUT);
+	r = place_enter(&place, file_store(s), key) < 0 ? -errno : put_into(&place, data, length, how);
+	if (place_leave(&place) < 0 && !r)
+		r = -errno;
+	return r ? fail(s, "PUT", key, -r) : 0;
 }
 
 /** Open the object and stat it; what is not a regular file is no object. @return descriptor, or negative
@@ -340,28 +411,25 @@ static int put_if_locked(struct store *s, const char *key, const void *data, siz
 	int r;
 
 	if (!tag)
-		return file_put(s, key, data, length, true);
+		return file_put(s, key, data, length, STORE_ONLY_NEW);
 	r = file_get_all(s, key, TAGGED_MAX, &now, &now_length, now_tag);
 	if (r < 0 && r != -ENOENT && r != -EFBIG)
 		return r;
 	if (r < 0 || strcmp(now_tag, tag))
 		return store_fail(-ESTALE, "PUT %s/%s: the object is another one by now", s->url, key);
-	return file_put(s, key, data, length, false);
+	return file_put(s, key, data, length, STORE_REPLACE);
 }
 
 static int file_put_if(struct store *s, const char *key, const void *data, size_t length, const char *tag,
                        char *ret_tag)
 {
-	_cleanup_close_ int dir = -1, lock = -1;
-	char parent[STORE_KEY_MAX + 1];
-	const char *name;
+	_cleanup_(place_leavep) struct place place;
+	_cleanup_close_ int lock = -1;
 	int r;
 
-	split_key(key, parent, &name);
-	dir = open_or_make_directory(file_store(s)->fd, parent);
-	if (dir < 0)
+	if (place_enter(&place, file_store(s), key) < 0)
 		return fail(s, "PUT", key, errno);
-	lock = openat(dir, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	lock = openat(place.dir, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (lock < 0)
 		return fail(s, "PUT", key, errno);
 	do

@@ -131,7 +131,7 @@ static int same_object(struct store *s, const char *key, const void *data, size_
 	return 1;
 }
 
-static int s3_put(struct store *s, const char *key, const void *data, size_t length, bool only_new)
+static int s3_put(struct store *s, const char *key, const void *data, size_t length, enum store_put how)
 {
 	struct s3_request q = {
 		.kind = STORE_PUT,
@@ -140,14 +140,14 @@ static int s3_put(struct store *s, const char *key, const void *data, size_t len
 		.query = "",
 		.body = data,
 		.body_length = length,
-		.only_new = only_new,
+		.only_new = how == STORE_ONLY_NEW,
 		.max = 65536,
 	};
 	unsigned attempts;
 	uint64_t size;
 	int r;
 
-	if (only_new) {
+	if (q.only_new) {
 		/* Some servers do not know If-None-Match and would replace: ask them first. */
 		r = s3_head(s, key, &size);
 		if (!r)

@@ -198,7 +198,7 @@ const char *store_url(const struct store *s)
 	return s->url;
 }
 
-static int put(struct store *s, const char *key, const void *data, size_t length, bool only_new)
+static int put(struct store *s, const char *key, const void *data, size_t length, enum store_put how)
 {
 	int r = check_key(s, "PUT", key);
 
@@ -206,7 +206,7 @@ static int put(struct store *s, const char *key, const void *data, size_t length
 		return r;
 	if (length > SSIZE_MAX)
 		return store_fail(-EINVAL, "PUT %s/%s: length out of range", s->url, key);
-	r = s->driver->put(s, key, length ? data : "", length, only_new);
+	r = s->driver->put(s, key, length ? data : "", length, how);
 	/* Finding a key taken is the answer that was asked for, not a failure of the store. */
 	if (r == -EEXIST)
 		return r;
@@ -215,12 +215,17 @@ static int put(struct store *s, const char *key, const void *data, size_t length
 
 int store_put(struct store *s, const char *key, const void *data, size_t length)
 {
-	return put(s, key, data, length, false);
+	return put(s, key, data, length, STORE_REPLACE);
 }
 
 int store_put_new(struct store *s, const char *key, const void *data, size_t length)
 {
-	return put(s, key, data, length, true);
+	return put(s, key, data, length, STORE_ONLY_NEW);
+}
+
+int store_put_once(struct store *s, const char *key, const void *data, size_t length)
+{
+	return put(s, key, data, length, STORE_ONCE);
 }
 
 int store_get_parts(struct store *s, const char *key, uint64_t offset, const struct iovec *parts,

@@ -75,6 +75,12 @@ int store_put(struct store *s, const char *key, const void *data, size_t length)
 /** As store_put(), but -EEXIST and nothing written if the key is there. */
 int store_put_new(struct store *s, const char *key, const void *data, size_t length);
 
+/**
+ * As store_put(), of a key that is used for this object and no other, ever: that may take a disk less time.
+ * If the machine dies before the return a part of the object may be found there, but for that the same.
+ */
+int store_put_once(struct store *s, const char *key, const void *data, size_t length);
+
 /** The longest tag, with its NUL. */
 #define STORE_TAG_MAX 128
 

@@ -203,14 +203,15 @@ static int stage(struct writeback *w, const char *key, const void *data, size_t 
 	return 0;
 }
 
-static int writeback_put(struct store *s, const char *key, const void *data, size_t length, bool only_new)
+static int writeback_put(struct store *s, const char *key, const void *data, size_t length,
+                         enum store_put how)
 {
 	struct writeback *w = writeback(s);
 	bool below;
 	int r = -EAGAIN;
 
 	store_count_request(s, STORE_PUT);
-	if (only_new)
+	if (how == STORE_ONLY_NEW)
 		return is_staged(w, key, NULL) ? -EEXIST : store_put_new(w->below, key, data, length);
 	if (w->options.stage && is_staged_key(w, key)) {
 		if (has_room(w, length))
@@ -222,7 +223,10 @@ static int writeback_put(struct store *s, const char *key, const void *data, siz
 	}
 	/* What is there under this key must not come after it. */
 	r = remove_staged(w, key, &below);
-	return r < 0 ? r : store_put(w->below, key, data, length);
+	if (r < 0)
+		return r;
+	return how == STORE_ONCE ? store_put_once(w->below, key, data, length)
+	                         : store_put(w->below, key, data, length);
 }
 
 static int writeback_get(struct store *s, const char *key, uint64_t offset, const struct iovec *parts,

@@ -131,6 +131,15 @@ static void put_new_never_replaces(void **state)
 	assert_holds("new/one", "third");
 }
 
+static void put_once_may_be_repeated(void **state)
+{
+	(void)state;
+	assert_int_equal(store_put_once(store, "once/one", "first", 5), 0);
+	assert_holds("once/one", "first");
+	assert_int_equal(store_put_once(store, "once/one", "first", 5), 0);
+	assert_holds("once/one", "first");
+}
+
 static void put_if_replaces_only_what_was_read(void **state)
 {
 	char tag[STORE_TAG_MAX], other[STORE_TAG_MAX], read[STORE_TAG_MAX],
@@ -637,6 +646,7 @@ static const struct CMUnitTest cases[] = {
 	cmocka_unit_test(an_empty_object_is_an_object),
 	cmocka_unit_test(a_put_replaces),
 	cmocka_unit_test(put_new_never_replaces),
+	cmocka_unit_test(put_once_may_be_repeated),
 	cmocka_unit_test(put_if_replaces_only_what_was_read),
 	cmocka_unit_test(get_all_is_bounded),
 	cmocka_unit_test(what_is_not_there_is_enoent),
