@@ -68,7 +68,7 @@ void fs_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 	(void)ino;
 	(void)datasync;
 	(void)fi;
-	fs_reply_result(req, meta_sync(v->meta));
+	fs_reply_result(req, meta_sync_to(v->meta, meta_moment(v->meta)));
 }
 
 /* ---- READDIR ---- */

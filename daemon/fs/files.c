@@ -331,12 +331,13 @@ void fs_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 void fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	struct volume *v = fs_begin(req, DAEMON_OP_fsync);
+	uint64_t moment = meta_moment(v->meta);
 	int r;
 
 	r = flush(v, fi, ino, data_fsync);
 	/* Modes and times of a file without new data. */
 	if (!r && !datasync)
-		r = meta_sync(v->meta);
+		r = meta_sync_to(v->meta, moment);
 	fs_reply_result(req, r);
 }
 

@@ -3,6 +3,7 @@
 #include "daemon/meta/kv_rocksdb.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -215,6 +216,7 @@ int kv_commit(struct kv_txn *txn, bool sync)
 	if (txn->txn && !r) {
 		pthread_rwlock_rdlock(&kv->commit_lock);
 		rocksdb_transaction_commit(txn->txn, &error);
+		atomic_fetch_add(&kv->commits, 1);
 		pthread_rwlock_unlock(&kv->commit_lock);
 		r = kv_result("commit", error);
 		if (r < 0 && r != -EAGAIN)
@@ -235,7 +237,7 @@ void kv_rollback(struct kv_txn *txn)
 int kv_sync(struct kv *kv)
 {
 	char *error = NULL;
-	uint64_t need, mine;
+	uint64_t need, mine, commits;
 	int r;
 
 	pthread_mutex_lock(&kv->sync_lock);
@@ -250,6 +252,7 @@ int kv_sync(struct kv *kv)
 	}
 	kv->syncing = true;
 	mine = ++kv->sync_started;
+	commits = atomic_load(&kv->commits);
 	pthread_mutex_unlock(&kv->sync_lock);
 
 	r = kv_enter(kv);
@@ -268,11 +271,28 @@ int kv_sync(struct kv *kv)
 
 	pthread_mutex_lock(&kv->sync_lock);
 	kv->syncing = false;
-	if (!r)
+	if (!r) {
 		kv->sync_done = mine;
+		kv->durable = commits;
+	}
 	pthread_cond_broadcast(&kv->sync_ended);
 	pthread_mutex_unlock(&kv->sync_lock);
 	return r;
+}
+
+uint64_t kv_commits(struct kv *kv)
+{
+	return atomic_load(&kv->commits);
+}
+
+int kv_sync_to(struct kv *kv, uint64_t commits)
+{
+	bool done;
+
+	pthread_mutex_lock(&kv->sync_lock);
+	done = kv->durable >= commits;
+	pthread_mutex_unlock(&kv->sync_lock);
+	return done ? 0 : kv_sync(kv);
 }
 
 /* ---- for a copy ---- */

@@ -28,9 +28,12 @@ struct kv {
 
 	pthread_mutex_t sync_lock;
 	pthread_cond_t sync_ended;
-	bool syncing;          /* protected by sync_lock, as are the next two */
+	bool syncing;          /* protected by sync_lock, as are the next three */
 	uint64_t sync_started; /* number of the newest fsync begun */
 	uint64_t sync_done;    /* number of the newest fsync that succeeded */
+	uint64_t durable;      /* so many of `commits` one came after */
+
+	_Atomic uint64_t commits; /* counted when they are over, the failed ones, too */
 };
 
 /** RocksDB's error text as an errno: the C interface gives nothing else. */

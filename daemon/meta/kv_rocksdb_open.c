@@ -244,6 +244,7 @@ int kv_open(const char *dir, bool create, struct kv **ret, char **ret_why)
 	if (!kv)
 		return kv_fail(ret_why, -ENOMEM, dir, strerror(ENOMEM));
 	db_gate_init(&kv->gate);
+	kv->commits = 1; /* what the log has */
 	pthread_mutex_init(&kv->sync_lock, NULL);
 	pthread_cond_init(&kv->sync_ended, NULL);
 	pthread_rwlockattr_init(&cut_first);

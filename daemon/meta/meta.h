@@ -95,6 +95,11 @@ const struct meta_volume *meta_volume(const struct meta *m);
 
 /** Make every acknowledged change durable (fsync of the database's log). */
 int meta_sync(struct meta *m);
+/** The moment, for meta_sync_to(). */
+uint64_t meta_moment(struct meta *m);
+/** Make every change durable that was acknowledged at that moment. Costs nothing if something was made durable
+ * since then, as that is all before it, too. */
+int meta_sync_to(struct meta *m, uint64_t moment);
 
 /**
  * Asked before each change is committed: 0, or the negative errno that it is refused with (the lease of the

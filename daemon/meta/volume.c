@@ -324,6 +324,16 @@ int meta_sync(struct meta *m)
 	return kv_sync(m->kv);
 }
 
+uint64_t meta_moment(struct meta *m)
+{
+	return kv_commits(m->kv);
+}
+
+int meta_sync_to(struct meta *m, uint64_t moment)
+{
+	return kv_sync_to(m->kv, moment);
+}
+
 void meta_get_usage(struct meta *m, struct meta_usage *ret)
 {
 	ret->bytes = atomic_load(&m->bytes);

@@ -3,9 +3,21 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "daemon/meta/kv.h"
+
+static atomic_int syncs;
+
+/* In the place of libc's, for RocksDB too. */
+int fdatasync(int fd)
+{
+	atomic_fetch_add(&syncs, 1);
+	return syscall(SYS_fdatasync, fd);
+}
 
 struct kv_fixture {
 	struct fixture *f; /* the folder */
@@ -336,6 +348,34 @@ static void many_threads_can_sync(void **state)
 	assert_int_equal(kv_sync(k->kv), 0);
 }
 
+static void what_was_synced_since_is_not_synced_again(void **state)
+{
+	struct kv_fixture *k = *state;
+	struct kv_txn *txn;
+	uint64_t moment;
+	int before;
+
+	put_now(k, "x", "1");
+	moment = kv_commits(k->kv);
+	before = syncs;
+	assert_int_equal(kv_sync_to(k->kv, moment), 0);
+	assert_int_equal(syncs, before + 1);
+
+	put_now(k, "x", "2");
+	assert_int_equal(kv_sync_to(k->kv, moment), 0);
+	assert_int_equal(syncs, before + 1);
+	moment = kv_commits(k->kv);
+	txn = begin(k);
+	put(txn, "y", "1");
+	assert_int_equal(kv_commit(txn, true), 0);
+	assert_int_equal(syncs, before + 2);
+	put_now(k, "x", "3");
+	assert_int_equal(kv_sync_to(k->kv, moment), 0);
+	assert_int_equal(syncs, before + 2);
+	assert_int_equal(kv_sync_to(k->kv, kv_commits(k->kv)), 0);
+	assert_int_equal(syncs, before + 3);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -351,6 +391,7 @@ int main(void)
 		T(what_is_open_is_not_opened_again),
 		T(what_is_absent_is_not_opened),
 		T(many_threads_can_sync),
+		T(what_was_synced_since_is_not_synced_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
