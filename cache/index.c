@@ -23,7 +23,9 @@ struct cache_index {
 	char *path;
 	rocksdb_options_t *options;
 	struct db_gate gate; /* who uses `db` is between enter() and leave() */
-	rocksdb_t *db;       /* NULL: it could not be reopened */
+	/* One write at a time, so that none comes behind one that failed: db_gate.h. Taken in the gate. */
+	pthread_mutex_t write_lock;
+	rocksdb_t *db; /* NULL: it could not be reopened */
 	rocksdb_readoptions_t *read;
 	rocksdb_readoptions_t
 		*scan; /* a scan of everything shall not push what is warm out of the block cache */
@@ -127,8 +129,10 @@ static int enter_to_write(struct cache_index *x)
 
 	if (r)
 		return r;
+	pthread_mutex_lock(&x->write_lock);
 	if (!db_gate_failed(&x->gate))
 		return 0;
+	pthread_mutex_unlock(&x->write_lock);
 	leave(x);
 	return -EIO;
 }
@@ -139,6 +143,7 @@ static int end_write(struct cache_index *x, char *message, const char *what)
 
 	if (r)
 		db_gate_fail(&x->gate, r, false);
+	pthread_mutex_unlock(&x->write_lock);
 	leave(x);
 	return r;
 }
@@ -581,6 +586,7 @@ int cache_index_open(const char *dir, const char *volume_uuid, bool empty, struc
 	x->write = rocksdb_writeoptions_create();
 	x->options = make_options();
 	db_gate_init(&x->gate);
+	pthread_mutex_init(&x->write_lock, NULL);
 	x->path = TAKE_PTR(path);
 	open_db(x->options, x->path, volume_uuid, empty, x, &message);
 	if (message) {
@@ -606,6 +612,7 @@ void cache_index_close(struct cache_index *x)
 	rocksdb_writeoptions_destroy(x->write);
 	rocksdb_options_destroy(x->options);
 	db_gate_done(&x->gate);
+	pthread_mutex_destroy(&x->write_lock);
 	free(x->path);
 	free(x);
 }

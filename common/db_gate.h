@@ -6,6 +6,7 @@
  * When a RocksDB could not write its log it takes no changes any more, also when the disk has space again: it
  * has to be closed and opened.  (It says that it recovers by itself; the next write fails all the same, and
  * one built with assertions aborts.)  The gate counts who uses it, and finds the moment when nobody does.
+ * Between db_gate_failed(), a write and the db_gate_fail() of it there must be no other write.
  */
 
 #include <pthread.h>

@@ -209,18 +209,16 @@ int kv_commit(struct kv_txn *txn, bool sync)
 	char *error = NULL;
 	int r = 0;
 
-	/* A log with a failed write in it must not be written to again: RocksDB aborts at that, if it was
-	 * built with assertions. */
-	if (txn->txn)
+	if (txn->txn) {
+		SCOPED_LOCK(&kv->commit_lock);
 		r = db_gate_failed(&kv->gate);
-	if (txn->txn && !r) {
-		pthread_rwlock_rdlock(&kv->commit_lock);
-		rocksdb_transaction_commit(txn->txn, &error);
-		atomic_fetch_add(&kv->commits, 1);
-		pthread_rwlock_unlock(&kv->commit_lock);
-		r = kv_result("commit", error);
-		if (r < 0 && r != -EAGAIN)
-			kv_say_failed(kv, r, false);
+		if (!r) {
+			rocksdb_transaction_commit(txn->txn, &error);
+			atomic_fetch_add(&kv->commits, 1);
+			r = kv_result("commit", error);
+			if (r < 0 && r != -EAGAIN)
+				kv_say_failed(kv, r, false);
+		}
 	}
 	kv_txn_free(txn);
 	if (!r && sync)
@@ -331,11 +329,10 @@ int kv_begin_cut(struct kv *kv, struct kv_txn **ret, uint64_t *ret_sequence)
 {
 	int r;
 
-	pthread_rwlock_wrlock(&kv->commit_lock);
+	SCOPED_LOCK(&kv->commit_lock);
 	r = kv_begin_read(kv, ret);
 	if (!r)
 		*ret_sequence = kv_sequence(kv);
-	pthread_rwlock_unlock(&kv->commit_lock);
 	return r;
 }
 

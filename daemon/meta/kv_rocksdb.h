@@ -23,8 +23,8 @@ struct kv {
 	rocksdb_readoptions_t *read_options;
 	char identity[KV_IDENTITY_MAX];
 
-	/* Commits are readers, a cut is the writer. */
-	pthread_rwlock_t commit_lock;
+	/* One commit at a time, so that none comes behind one that failed (db_gate.h); or a cut. */
+	pthread_mutex_t commit_lock;
 
 	pthread_mutex_t sync_lock;
 	pthread_cond_t sync_ended;

@@ -73,7 +73,7 @@ static void kv_free(struct kv *kv)
 		rocksdb_cache_destroy(kv->cache);
 	if (kv->db_options)
 		rocksdb_transactiondb_options_destroy(kv->db_options);
-	pthread_rwlock_destroy(&kv->commit_lock);
+	pthread_mutex_destroy(&kv->commit_lock);
 	pthread_cond_destroy(&kv->sync_ended);
 	pthread_mutex_destroy(&kv->sync_lock);
 	db_gate_done(&kv->gate);
@@ -229,7 +229,6 @@ static int kv_read_identity(const char *dir, char ret[KV_IDENTITY_MAX])
 
 int kv_open(const char *dir, bool create, struct kv **ret, char **ret_why)
 {
-	pthread_rwlockattr_t cut_first;
 	struct kv *kv;
 	char *error = NULL;
 	int r;
@@ -247,10 +246,7 @@ int kv_open(const char *dir, bool create, struct kv **ret, char **ret_why)
 	kv->commits = 1; /* what the log has */
 	pthread_mutex_init(&kv->sync_lock, NULL);
 	pthread_cond_init(&kv->sync_ended, NULL);
-	pthread_rwlockattr_init(&cut_first);
-	pthread_rwlockattr_setkind_np(&cut_first, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-	pthread_rwlock_init(&kv->commit_lock, &cut_first);
-	pthread_rwlockattr_destroy(&cut_first);
+	pthread_mutex_init(&kv->commit_lock, NULL);
 	kv->dir = strdup(dir);
 	if (!kv->dir) {
 		kv_free(kv);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
+#include <rocksdb/c.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
@@ -17,6 +19,34 @@ int fdatasync(int fd)
 {
 	atomic_fetch_add(&syncs, 1);
 	return syscall(SYS_fdatasync, fd);
+}
+
+static atomic_bool full, slow;
+static atomic_int commit_calls;
+
+/* There is no space in the log while `full`. */
+ssize_t write(int fd, const void *data, size_t size)
+{
+	char link[32], path[PATH_MAX] = "";
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	if (full && readlink(link, path, sizeof(path) - 1) > 4 && !strcmp(path + strlen(path) - 4, ".log")) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return syscall(SYS_write, fd, data, size);
+}
+
+/* Loses the CPU on the way while `slow`. */
+void rocksdb_transaction_commit(rocksdb_transaction_t *txn, char **message)
+{
+	__typeof__(&rocksdb_transaction_commit) next =
+		(__typeof__(next))dlsym(RTLD_NEXT, "rocksdb_transaction_commit");
+
+	commit_calls++;
+	if (slow)
+		usleep(500000);
+	next(txn, message);
 }
 
 struct kv_fixture {
@@ -376,6 +406,40 @@ static void what_was_synced_since_is_not_synced_again(void **state)
 	assert_int_equal(syncs, before + 3);
 }
 
+static void *commit_slowly(void *arg)
+{
+	assert_true(kv_commit(arg, false) < 0);
+	return NULL;
+}
+
+/* As RocksDB may have forgotten meanwhile that it failed, and abort. */
+static void nothing_is_committed_behind_a_failed_commit(void **state)
+{
+	struct kv_fixture *k = *state;
+	struct kv_txn *one, *two;
+	char *why = NULL;
+	pthread_t other;
+	int before;
+
+	kv_close(k->kv);
+	assert_int_equal(kv_open(k->f->dir, false, &k->kv, &why), 0);
+	one = begin(k);
+	two = begin(k);
+	put(one, "x", "1");
+	put(two, "y", "1");
+	before = commit_calls;
+	slow = true;
+	assert_int_equal(pthread_create(&other, NULL, commit_slowly, one), 0);
+	while (commit_calls == before)
+		usleep(1000);
+	slow = false;
+	full = true;
+	assert_true(kv_commit(two, false) < 0);
+	pthread_join(other, NULL);
+	assert_int_equal(commit_calls, before + 1);
+	full = false;
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -390,6 +454,7 @@ int main(void)
 		T(commits_outlive_the_process),
 		T(what_is_open_is_not_opened_again),
 		T(what_is_absent_is_not_opened),
+		T(nothing_is_committed_behind_a_failed_commit),
 		T(many_threads_can_sync),
 		T(what_was_synced_since_is_not_synced_again),
 	};
