@@ -11,7 +11,8 @@
 #include <time.h>
 
 #define MAGIC "curvefs"
-#define VERSION 2 /* 1: objects without checksums */
+#define VERSION 3 /* 1: objects without checksums; 2: other keys of objects (objects.c) */
+#define VERSION_MIN 2
 
 /* 8-4-4-4-12 hexadecimal digits, in lower case: it becomes part of path names. */
 static bool uuid_is_valid(const char *uuid)
@@ -66,7 +67,7 @@ static const char *descriptor_parse(const void *text, size_t length, struct meta
 		*ret_error = -EPROTO;
 		return "it was made by a later version of curvefs: use that one";
 	}
-	if (json_integer_value(version) < VERSION) {
+	if (json_integer_value(version) < VERSION_MIN) {
 		*ret_error = -EPROTO;
 		return "it was made by an earlier version of curvefs, whose objects have no checksums: copy "
 		       "the files over with that one";

@@ -12,13 +12,16 @@
 #include <string.h>
 
 /*
- * Two levels of folders by the low digits: ids are handed out in order, so neighbours are spread over
- * the prefixes of the store, and no folder of a file:// store gets more than its share.
+ * Two levels of folders: ids are handed out in order, and no folder of a file:// store gets more than its
+ * share. 256 neighbours are in one, as to make a folder takes a disk longer than to make an object; all over
+ * the prefixes of the store are those after them.  The ids of early volumes are spread one by one.
  */
 void data_object_key(uint64_t object, uint32_t size, char ret[DATA_KEY_MAX])
 {
-	snprintf(ret, DATA_KEY_MAX, "data/%02x/%02x/%016" PRIx64 "_%" PRIu32, (unsigned)(object & 0xff),
-	         (unsigned)(object >> 8 & 0xff), object, size);
+	uint64_t place = object < META_FIRST_OBJECT ? object : object >> 8;
+
+	snprintf(ret, DATA_KEY_MAX, "data/%02x/%02x/%016" PRIx64 "_%" PRIu32, (unsigned)(place & 0xff),
+	         (unsigned)(place >> 8 & 0xff), object, size);
 }
 
 int data_object_of_key(const char *key, uint64_t *ret_object, uint32_t *ret_size)

@@ -9,7 +9,12 @@
 #include "daemon/meta/slices.h"
 
 /* Volumes of version 1 had no 'K'. */
-enum { RECORD_VERSION = 1, VOLUME_VERSION = 2, SLICE_SIZE = 4 + 4 + 8 + 4 + 4 };
+enum {
+	RECORD_VERSION = 1,
+	VOLUME_VERSION = 3, /* 2: object ids from 1 on */
+	VOLUME_VERSION_MIN = 2,
+	SLICE_SIZE = 4 + 4 + 8 + 4 + 4
+};
 
 /* ---- keys ---- */
 
@@ -241,10 +246,12 @@ int meta_decode_volume(struct kv_slice value, struct meta_volume *ret)
 {
 	struct reader r = {value.data, value.size, false};
 	struct meta_volume v = {};
+	uint64_t version;
 
 	if (!value.size)
 		return -EBADMSG;
-	if (get_int(&r, 1) != VOLUME_VERSION)
+	version = get_int(&r, 1);
+	if (version < VOLUME_VERSION_MIN || version > VOLUME_VERSION)
 		return -EPROTO;
 	v.chunk_size = get_int(&r, 4);
 	get_text(&r, v.uuid, sizeof(v.uuid));

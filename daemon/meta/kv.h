@@ -69,8 +69,8 @@ void kv_rollback(struct kv_txn *txn);
 int kv_sync(struct kv *kv);
 /** @return how many commits there were since the opening. */
 uint64_t kv_commits(struct kv *kv);
-/** Make those durable that there were when kv_commits() was @p commits: nothing is left to do if an fsync came
- * after them. */
+/** Make those durable that there were when kv_commits() was @p commits: nothing is left to do if an fsync
+ * came after them. */
 int kv_sync_to(struct kv *kv, uint64_t commits);
 
 /* ---- for a copy of the database kept elsewhere ---- */

@@ -97,8 +97,8 @@ const struct meta_volume *meta_volume(const struct meta *m);
 int meta_sync(struct meta *m);
 /** The moment, for meta_sync_to(). */
 uint64_t meta_moment(struct meta *m);
-/** Make every change durable that was acknowledged at that moment. Costs nothing if something was made durable
- * since then, as that is all before it, too. */
+/** Make every change durable that was acknowledged at that moment. Costs nothing if something was made
+ * durable since then, as that is all before it, too. */
 int meta_sync_to(struct meta *m, uint64_t moment);
 
 /**
@@ -231,6 +231,8 @@ int meta_removexattr(struct meta *m, uint64_t ino, const char *name, struct meta
 
 /* ---- data ---- */
 
+/** The first of a volume; of those made by early versions it is 1. */
+#define META_FIRST_OBJECT (1ull << 60)
 /** A new object id (never used again, also after a crash; handed out from a reserved range). */
 int meta_new_object(struct meta *m, uint64_t *ret_id);
 

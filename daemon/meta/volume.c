@@ -95,7 +95,7 @@ static int put_new_volume(struct kv_txn *txn, const struct meta_volume *volume)
 	if (!r)
 		r = put_number(txn, 'i', META_ROOT_INO + 1);
 	if (!r)
-		r = put_number(txn, 'o', 1);
+		r = put_number(txn, 'o', META_FIRST_OBJECT);
 	if (!r)
 		r = kv_add(txn, meta_key_slice(&inodes_key), 1);
 	if (!r)

@@ -103,8 +103,8 @@ CURVEFS_STORE_FAULTS='get:error=EIO,key=data/' fsck 4 --read-data
 says 'cannot be read'
 
 # What nothing names is no error.
-mkdir -p volume/data/ff/ff
-cp "$object" volume/data/ff/ff/000000000000ffff_1310720
+mkdir -p volume/data/ff/00
+cp "$object" volume/data/ff/00/100000000000ffff_1310720
 fsck 0
 says '1 objects (1.3 MiB) in the store are named by nothing'
 # But its number is taken.

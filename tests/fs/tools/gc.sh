@@ -33,11 +33,12 @@ assert_eq "$(objects)" 6 'number of objects after dry runs'
 # Mounted: only what is older than the mount; its own are its own business.
 mount_volume
 assert_fails -e "is mounted on $MNT" gc
-head -c 20 /dev/zero >volume/data/05/00/0000000000100005_20
+mkdir -p volume/data/00/10
+head -c 20 /dev/zero >volume/data/00/10/1000000000100005_20
 echo more >"$MNT/more"
 curvefs gc "$MNT" --min-age 0 --json >said
 assert_eq "$(json said objects) $(json said failed)" '1 0' 'objects deleted and failed'
-[ -e volume/data/05/00/0000000000100005_20 ]
+[ -e volume/data/00/10/1000000000100005_20 ]
 [ ! -e volume/data/05/00/0000000000000005_10 ]
 umount_volume
 

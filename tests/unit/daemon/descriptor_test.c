@@ -96,13 +96,16 @@ static void nonsense_is_not_written(void **state)
 static void text_that_should_be_taken_is_taken(void **state)
 {
 	/* What the refusals below differ from by one thing each. */
-	static const char text[] = TEXT("\"curvefs\"", "2", "\"" UUID "\"", "\"n\"", "4194304");
+	static const char *const texts[] = {TEXT("\"curvefs\"", "2", "\"" UUID "\"", "\"n\"", "4194304"),
+	                                    TEXT("\"curvefs\"", "3", "\"" UUID "\"", "\"n\"", "4194304")};
 	struct fixture *f = *state;
 	struct meta_volume found;
 	char *why = NULL;
 
-	assert_int_equal(store_put(f->store, DESCRIPTOR_KEY, text, strlen(text)), 0);
-	assert_int_equal(descriptor_read(f->store, &found, &why), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		assert_int_equal(store_put(f->store, DESCRIPTOR_KEY, texts[i], strlen(texts[i])), 0);
+		assert_int_equal(descriptor_read(f->store, &found, &why), 0);
+	}
 }
 
 static void descriptors_that_are_none_are_refused(void **state)
@@ -131,7 +134,7 @@ static void descriptors_that_are_none_are_refused(void **state)
 
 static void other_versions_are_told_from_nonsense(void **state)
 {
-	REFUSE("{\"magic\": \"curvefs\", \"version\": 3, \"shards\": []}", -EPROTO, "later version");
+	REFUSE("{\"magic\": \"curvefs\", \"version\": 4, \"shards\": []}", -EPROTO, "later version");
 	REFUSE(TEXT("\"curvefs\"", "1", "\"" UUID "\"", "\"n\"", "4194304"), -EPROTO, "earlier version");
 }
 

@@ -1,15 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/daemon/data/fixture.h"
 
-static void keys_are_spread_by_the_low_digits(void **state)
+static void neighbours_are_in_one_folder_and_the_next_in_another(void **state)
+{
+	char key[DATA_KEY_MAX];
+
+	(void)state;
+	data_object_key(META_FIRST_OBJECT, 4194304, key);
+	assert_string_equal(key, "data/00/00/1000000000000000_4194304");
+	data_object_key(META_FIRST_OBJECT + 0x123456, 4194304, key);
+	assert_string_equal(key, "data/34/12/1000000000123456_4194304");
+	data_object_key(UINT64_MAX, UINT32_MAX, key);
+	assert_string_equal(key, "data/ff/ff/ffffffffffffffff_4294967295");
+}
+
+static void keys_of_early_volumes_are_as_they_were(void **state)
 {
 	char key[DATA_KEY_MAX];
 
 	(void)state;
 	data_object_key(0x1234, 4194304, key);
 	assert_string_equal(key, "data/34/12/0000000000001234_4194304");
-	data_object_key(UINT64_MAX, UINT32_MAX, key);
-	assert_string_equal(key, "data/ff/ff/ffffffffffffffff_4294967295");
+	data_object_key(META_FIRST_OBJECT - 1, 4194304, key);
+	assert_string_equal(key, "data/ff/ff/0fffffffffffffff_4194304");
 }
 
 static void a_checksum_for_each_block(void **state)
@@ -184,6 +197,7 @@ static void a_key_leads_back_to_its_object(void **state)
 {
 	static const char *const bad[] = {"data/34/12/0000000000001234_4194304x",
 	                                  "data/34/13/0000000000001234_4194304",
+	                                  "data/56/34/1000000000123456_4194304",
 	                                  "data/34/12/1234_4194304",
 	                                  "data/34/12/0000000000001234",
 	                                  "data/34/12/0000000000001234_4294967296",
@@ -204,7 +218,8 @@ static void a_key_leads_back_to_its_object(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(keys_are_spread_by_the_low_digits),
+		cmocka_unit_test(neighbours_are_in_one_folder_and_the_next_in_another),
+		cmocka_unit_test(keys_of_early_volumes_are_as_they_were),
 		cmocka_unit_test(a_checksum_for_each_block),
 		cmocka_unit_test_setup_teardown(any_range_is_read_and_checked, setup_none, teardown),
 		cmocka_unit_test_setup_teardown(a_flipped_bit_is_never_handed_out, setup_none, teardown),

@@ -87,6 +87,23 @@ static void put_raw(struct fixture *f, struct meta_key key, const void *value, s
 	kv_close(kv);
 }
 
+static void an_earlier_version_is_opened(void **state)
+{
+	struct meta_volume volume = {.chunk_size = 4 << 20, .uuid = "11111111-2222-3333-4444-555555555555"};
+	unsigned char value[META_VALUE_MAX];
+	struct fixture *f = *state;
+	char *why = NULL;
+	size_t size;
+
+	meta_close(f->m);
+	f->m = NULL;
+	size = meta_encode_volume(&volume, value);
+	value[0] = 2;
+	put_raw(f, meta_key_plain('V'), value, size);
+	assert_int_equal(meta_open(f->dir, &f->m, &why), 0);
+	assert_string_equal(meta_volume(f->m)->uuid, volume.uuid);
+}
+
 static void another_version_is_not_opened(void **state)
 {
 	struct fixture *f = *state;
@@ -256,6 +273,7 @@ int main(void)
 		META_TEST(an_open_volume_is_not_opened_again),
 		cmocka_unit_test_setup_teardown(what_was_not_formatted_is_not_opened, fixture_setup_empty,
 	                                        fixture_teardown_checked),
+		META_TEST(an_earlier_version_is_opened),
 		META_TEST(another_version_is_not_opened),
 		META_TEST(a_volume_without_root_is_damaged),
 		cmocka_unit_test_setup_teardown(a_damaged_record_is_an_io_error, fixture_setup,
