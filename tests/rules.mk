@@ -127,9 +127,10 @@ bench: all harness $(passthrough) ## measure in a VM, in time and in instruction
 bench-icount: all harness $(passthrough) ## measure instructions only: the same on any machine
 	$(Q)vmtest/run.sh --icount --timeout 1800 -- tests/bench/bench.sh instructions
 	$(Q)tests/bench/bench.py $(B)/bench/instructions.rows
-bench-profile: all harness ## where the instructions go, by function: build/bench/profile.txt
+bench-profile: all harness ## where the instructions go, by function, and the time of an fsync: build/bench/profile.txt
 	$(Q)mkdir -p $(B)/bench
 	$(Q)vmtest/run.sh --icount --timeout 1800 -- tests/bench/profile.sh $(OPERATIONS) >$(B)/bench/profile.txt
+	$(Q)vmtest/run.sh --timeout 600 -- tests/bench/sync.sh >>$(B)/bench/profile.txt
 	$(Q)cat $(B)/bench/profile.txt
 SMALL_FILES ?= 200000
 .PHONY: bench-small
