@@ -2,12 +2,13 @@
 # An object store that answers garbage, too much, too little, the wrong thing, an error or nothing: an error in
 # bounded time, never wrong data, and what it answers well is read.
 bpf_on && skip "nothing of this depends on the kernel"
+object() { printf '1%015x_' $(($1 - 1)); } # begins the name of a volume's Nth
 declare -a readers=()
 faults=
 number=0
 for fault in corrupt cut shift garbage status=500 status=200 status=302 status=404 drop delay_ms=20000; do
 	number=$((number + 1))
-	faults+="get:$fault,key=$(printf '%x_' "$number");"
+	faults+="get:$fault,key=$(object $number);"
 done
 start_s3 --faults "${faults%;}"
 fresh_volume
@@ -15,7 +16,7 @@ mount_volume
 head -c 100000 /dev/urandom >good
 for ((i = 1; i <= number + 1; i++)); do
 	cp good "$MNT/f$i"
-	curvefs info "$MNT/f$i" --json | grep -q "$(printf '%016x_' "$i")" # the object that its fault is for
+	curvefs info "$MNT/f$i" --json | grep -q "/$(object "$i")" # the object that its fault is for
 done
 umount_volume
 rm -r "$CACHE"
