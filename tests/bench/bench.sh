@@ -44,6 +44,7 @@ mounted() { # NAME TITLE OPTION...
 	shift 2
 	mount_volume "$@"
 	curvefs warmup $mnt >/dev/null
+	[ "$clock" = instructions ] || sleep 10 # what was begun with that is over
 	variant "$name" "$title" $mnt
 	umount_volume
 }
