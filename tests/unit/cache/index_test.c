@@ -5,27 +5,14 @@
 #include <pthread.h>
 #include <rocksdb/c.h>
 #include <stdatomic.h>
-#include <sys/syscall.h>
 
 #include "cache/index.h"
+#include "tests/harness/full_log.h"
 
 #define VOLUME "0b9f27a8-6d1c-4a2e-9d57-0f3a8f5a3a11"
 
-static atomic_bool full, slow;
+static atomic_bool slow;
 static atomic_int put_calls;
-
-/* In the place of libc's, for RocksDB: there is no space in its log while `full`. */
-ssize_t write(int fd, const void *data, size_t size)
-{
-	char link[32], path[4096] = "";
-
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	if (full && readlink(link, path, sizeof(path) - 1) > 4 && !strcmp(path + strlen(path) - 4, ".log")) {
-		errno = ENOSPC;
-		return -1;
-	}
-	return syscall(SYS_write, fd, data, size);
-}
 
 /* Loses the CPU on the way while `slow`. */
 void rocksdb_put(rocksdb_t *db, const rocksdb_writeoptions_t *options, const char *key, size_t key_size,
@@ -360,11 +347,11 @@ static void nothing_is_written_behind_a_failed_write(void **state)
 	while (put_calls == before)
 		usleep(1000);
 	slow = false;
-	full = true;
+	log_full = true;
 	assert_int_equal(cache_index_put_inode(x, 9, &in), -EIO);
 	pthread_join(other, NULL);
 	assert_int_equal(put_calls, before + 1);
-	full = false;
+	log_full = false;
 	cache_index_close(x);
 }
 

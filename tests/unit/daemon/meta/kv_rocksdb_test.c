@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/meta/kv.h"
+#include "tests/harness/full_log.h"
 
 static atomic_int syncs;
 
@@ -21,21 +22,8 @@ int fdatasync(int fd)
 	return syscall(SYS_fdatasync, fd);
 }
 
-static atomic_bool full, slow;
+static atomic_bool slow;
 static atomic_int commit_calls;
-
-/* There is no space in the log while `full`. */
-ssize_t write(int fd, const void *data, size_t size)
-{
-	char link[32], path[PATH_MAX] = "";
-
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	if (full && readlink(link, path, sizeof(path) - 1) > 4 && !strcmp(path + strlen(path) - 4, ".log")) {
-		errno = ENOSPC;
-		return -1;
-	}
-	return syscall(SYS_write, fd, data, size);
-}
 
 /* Loses the CPU on the way while `slow`. */
 void rocksdb_transaction_commit(rocksdb_transaction_t *txn, char **message)
@@ -433,11 +421,11 @@ static void nothing_is_committed_behind_a_failed_commit(void **state)
 	while (commit_calls == before)
 		usleep(1000);
 	slow = false;
-	full = true;
+	log_full = true;
 	assert_true(kv_commit(two, false) < 0);
 	pthread_join(other, NULL);
 	assert_int_equal(commit_calls, before + 1);
-	full = false;
+	log_full = false;
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
