@@ -26,34 +26,50 @@ static __always_inline void copy_words(void *to, const void *from, int bytes)
 		t[i] = f[i];
 }
 
+/* A value as it is now, of which each word is read once: what is compared with its tag is what is used. */
+static __always_inline void copy_value(void *to, const void *from, int bytes)
+{
+	__u64 *t = to;
+	const volatile __u64 *f = from;
+
+#pragma unroll
+	for (int i = 0; i < bytes / 8; i++)
+		t[i] = f[i];
+}
+
 /*
- * Was what has been read of a value until now the wanted entry's? It begins with @tag (see extfuse_tag()).
+ * An inode's entry. @return EXTFUSE_HIT; or what there is to count: _MISS, or _STALE, if it has expired or
+ * was another's before it was copied. A function of its own, as most requests need it.
  */
-static __always_inline bool is_still(const __u64 *tag, __u64 wanted)
+static __noinline int find_inode(__u64 ino, struct extfuse_inode *ret)
 {
-	asm volatile("" ::: "memory");
-	return *(const volatile __u64 *)tag == wanted;
+	struct extfuse_inode *i = bpf_map_lookup_elem(&inode, &ino);
+
+	if (!i)
+		return EXTFUSE_MISS;
+	copy_value(ret, i, sizeof(*ret));
+	if (ret->tag != extfuse_inode_tag(ino, ret) || ret->attr.ino != ino || expired(ret->expires_ns))
+		return EXTFUSE_STALE;
+	return EXTFUSE_HIT;
 }
 
-/* Which put of an inode's entry this is, and its flags: to be asked before anything else is read of it ... */
-static __always_inline __u64 put_of(const struct extfuse_inode *i)
+/*
+ * Is that, which find_inode() gave, the entry to this moment? Then what map "written" said in between was of
+ * this loan: its value goes after the entry, and the next loan's entry has another serial number.
+ */
+static __always_inline bool is_still_lent(__u64 ino, const struct extfuse_inode *i)
 {
-	__u64 put = *(const volatile __u64 *)&i->serial;
+	const volatile __u64 *now;
 
 	asm volatile("" ::: "memory");
-	return put;
-}
-
-/* ... and this after: was all of it of the wanted entry, and of the same put? */
-static __always_inline bool is_same(const struct extfuse_inode *i, __u64 ino, __u64 put)
-{
-	return is_still(&i->attr.ino, ino) && put_of(i) == put;
+	now = bpf_map_lookup_elem(&inode, &ino);
+	return now && *now == *(const __u64 *)i; /* the tag, the serial number and the flags */
 }
 
 /* The size of a file now. @return false: it was lent, and is being taken back; the daemon knows. */
 static __always_inline bool get_size(const struct extfuse_inode *i, __u64 ino, __u64 *ret_size)
 {
-	struct extfuse_written *w;
+	const volatile struct extfuse_written *w;
 
 	*ret_size = i->attr.size;
 	if (!(i->flags & EXTFUSE_INODE_LENT))
@@ -62,32 +78,24 @@ static __always_inline bool get_size(const struct extfuse_inode *i, __u64 ino, _
 	if (!w)
 		return false;
 	*ret_size = w->size;
-	return is_still(&w->ino, ino);
+	return is_still_lent(ino, i);
 }
 
-/*
- * Copy an inode's attributes, with what the kernel has done to them by itself. @return false: the entry is
- * another's by now, or the file was lent, and is being taken back; the daemon knows.
- */
-static __always_inline bool copy_attr(struct fuse_attr *to, const struct extfuse_inode *i, __u64 ino,
-                                      __u64 put)
+/* An inode's attributes, with what the kernel has done to them by itself. @return as get_size(). */
+static __always_inline bool get_attr(const struct extfuse_inode *i, __u64 ino, struct fuse_attr *to)
 {
-	struct extfuse_written *w;
+	const volatile struct extfuse_written *w;
 	__u64 time, sec;
-	__u32 flags;
 
 	copy_words(to, &i->attr, sizeof(i->attr));
-	flags = i->flags;
-	if (!is_same(i, ino, put))
-		return false;
-	if (!(flags & EXTFUSE_INODE_LENT))
+	if (!(i->flags & EXTFUSE_INODE_LENT))
 		return true;
 	w = bpf_map_lookup_elem(&written, &ino);
 	if (!w)
 		return false;
 	time = w->time_ns;
 	to->size = w->size;
-	if (!is_still(&w->ino, ino))
+	if (!is_still_lent(ino, i))
 		return false;
 	to->blocks = (to->size + 4095) / 4096 * 8; /* as daemon/attr.c has it */
 	if (!time)
@@ -120,15 +128,16 @@ enum found {
 	NOT_SURE, /* it went away while it was read */
 };
 
-static __always_inline enum found copy_dentry(const struct extfuse_dentry *d, __u64 tag,
+/* @key_tag: EXTFUSE_TAG_KEY(). */
+static __always_inline enum found copy_dentry(const struct extfuse_dentry *d, __u64 key_tag,
                                               struct extfuse_dentry *ret)
 {
 	if (!d)
 		return NOT_FOUND;
 	if (!ret)
 		return NOT_SURE;
-	copy_words(ret, d, sizeof(*ret));
-	return is_still(&d->tag, tag) ? FOUND : NOT_SURE;
+	copy_value(ret, d, sizeof(*ret));
+	return ret->tag == extfuse_dentry_tag(key_tag, ret) ? FOUND : NOT_SURE;
 }
 
 /* A function of its own, so that the large key is on its stack only. */
@@ -139,7 +148,7 @@ static __noinline int find_long(struct extfuse_request *req, struct extfuse_dent
 
 	long_key(&key, req->nodeid, req->name);
 	d = bpf_map_lookup_elem(&dentry_long, &key);
-	return copy_dentry(d, d ? EXTFUSE_TAG(&key) : 0, ret);
+	return copy_dentry(d, d ? EXTFUSE_TAG_KEY(&key) : 0, ret);
 }
 
 /* What the maps say of the request's (first) name. @ret: may be NULL, to ask only whether it is there. */
@@ -152,7 +161,7 @@ static __always_inline enum found find_dentry(struct extfuse_request *req, struc
 		return find_long(req, ret);
 	short_key(&key, req->nodeid, req->name);
 	d = bpf_map_lookup_elem(&dentry, &key);
-	return copy_dentry(d, d ? EXTFUSE_TAG(&key) : 0, ret);
+	return copy_dentry(d, d ? EXTFUSE_TAG_KEY(&key) : 0, ret);
 }
 
 #endif

@@ -24,7 +24,7 @@
 #endif
 
 #define EXTFUSE_ABI_MAGIC 0x45584655u /* "EXFU" */
-#define EXTFUSE_ABI_VERSION 5u
+#define EXTFUSE_ABI_VERSION 6u
 
 /* ---- geometry of the data cache --------------------------------------- */
 
@@ -58,18 +58,14 @@ struct extfuse_dentry_long_key {
 
 /*
  * The kernel's hash maps give the memory of an element that was taken out, or replaced, to the next one at
- * once, even if a program is reading it.  So each value begins with what tells whose it is: a program reads
- * what it wants, and then looks at that.  (Values are copied in from their beginning, and x86 keeps the order
- * of writes and of reads.)
- *
- * The next one may be of the same key.  Where one half of the old value and one of the new make a wrong one,
- * it begins with what tells which of them it is, too: the serial number of an inode's, the version of a
- * chunk's.
+ * once, even if a program is reading it; and what is copied into it comes in any order (memcpy() on x86
+ * without FSRM begins at either end).  So each value begins with a checksum of its key and of all the rest of
+ * it: a program copies the whole value, and a copy that is not of its tag is half of one and half of another.
  */
-static inline __u64 extfuse_tag(const __u64 *words, int n)
-{
-	__u64 tag = 0x9e3779b97f4a7c15ull;
+#define EXTFUSE_TAG_START 0x9e3779b97f4a7c15ull
 
+static inline __u64 extfuse_tag(__u64 tag, const __u64 *words, int n)
+{
 #ifdef __VMLINUX_H__
 #pragma unroll
 #endif
@@ -80,15 +76,23 @@ static inline __u64 extfuse_tag(const __u64 *words, int n)
 	return tag;
 }
 
-#define EXTFUSE_TAG(key) extfuse_tag((const __u64 *)(key), sizeof(*(key)) / 8)
+/* Of a key, and of a value behind its first word. */
+#define EXTFUSE_TAG_KEY(key) extfuse_tag(EXTFUSE_TAG_START, (const __u64 *)(key), sizeof(*(key)) / 8)
+#define EXTFUSE_TAG_VALUE(tag, value) extfuse_tag(tag, (const __u64 *)(value) + 1, sizeof(*(value)) / 8 - 1)
 
 /* What a LOOKUP of the key would answer. */
 struct extfuse_dentry {
-	__u64 tag;        /* EXTFUSE_TAG() of the key */
+	__u64 tag;        /* extfuse_dentry_tag() */
 	__u64 ino;        /* node id; 0: known to be absent */
 	__u64 generation; /* of that node id */
 	__u64 expires_ns; /* CLOCK_MONOTONIC; 0: true until dropped */
 };
+
+/* @key: EXTFUSE_TAG_KEY() of a key of either kind. */
+static inline __u64 extfuse_dentry_tag(__u64 key, const struct extfuse_dentry *d)
+{
+	return EXTFUSE_TAG_VALUE(key, d);
+}
 
 enum extfuse_inode_flags {
 	EXTFUSE_INODE_CACHED =
@@ -118,14 +122,22 @@ enum extfuse_inode_flags {
  * written to.  A file that has its backing file to itself is at offset 0, and no packed one ever is.
  */
 struct extfuse_inode {
-	__u32 serial; /* another one each time that an inode's entry is put */
-	__u32 flags;  /* enum extfuse_inode_flags */
+	__u32 tag;    /* extfuse_inode_tag() */
+	__u16 serial; /* another one each time that an inode's entry is put */
+	__u16 flags;  /* enum extfuse_inode_flags */
 	struct fuse_attr attr;
 	__u64 generation;
 	__u64 expires_ns;     /* CLOCK_MONOTONIC; 0: true until dropped */
 	__u64 backing_id;     /* with EXTFUSE_INODE_CACHED or _LENT, else 0 */
 	__u64 backing_offset; /* of the file's first byte in the backing file */
 };
+
+static inline __u32 extfuse_inode_tag(__u64 ino, const struct extfuse_inode *i)
+{
+	const __u64 first[] = {ino, (__u64)i->serial << 16 | i->flags};
+
+	return (__u32)EXTFUSE_TAG_VALUE(extfuse_tag(EXTFUSE_TAG_START, first, 2), i);
+}
 
 /* Which part of a file is in its cache file. */
 struct extfuse_chunk_key {
@@ -141,10 +153,9 @@ struct extfuse_chunk {
 	__u64 version;    /* data version of the inode that these bytes belong to */
 };
 
-/* To be compared with the tag after everything else was read, and @version before. */
-static inline __u64 extfuse_chunk_tag(const struct extfuse_chunk_key *key, __u64 version)
+static inline __u64 extfuse_chunk_tag(const struct extfuse_chunk_key *key, const struct extfuse_chunk *c)
 {
-	return EXTFUSE_TAG(key) ^ version * 0x9e3779b97f4a7c15ull;
+	return EXTFUSE_TAG_VALUE(EXTFUSE_TAG_KEY(key), c);
 }
 
 /*

@@ -6,30 +6,20 @@
 #include "entries.bpf.h"
 #include "stats.bpf.h"
 
-static __always_inline int do_getattr(struct extfuse_request *req)
+/* A function of its own, for the copy on its stack. */
+static __noinline int do_getattr(struct extfuse_request *req)
 {
-	struct extfuse_inode *i;
-	__u64 ino = req->nodeid, put;
+	enum extfuse_outcome outcome = EXTFUSE_PASS;
+	__u64 ino = req->nodeid;
+	struct extfuse_inode i;
 
-	if (req->out_max < sizeof(req->out.attr)) {
-		count(EXTFUSE_OP_GETATTR, EXTFUSE_PASS);
+	if (req->out_max >= sizeof(req->out.attr))
+		outcome = find_inode(ino, &i);
+	if (outcome == EXTFUSE_HIT && !get_attr(&i, ino, &req->out.attr.attr))
+		outcome = EXTFUSE_STALE;
+	count(EXTFUSE_OP_GETATTR, outcome);
+	if (outcome != EXTFUSE_HIT)
 		return EXTFUSE_V_PASS;
-	}
-	i = bpf_map_lookup_elem(&inode, &ino);
-	if (!i) {
-		count(EXTFUSE_OP_GETATTR, EXTFUSE_MISS);
-		return EXTFUSE_V_PASS;
-	}
-	put = put_of(i);
-	if (expired(i->expires_ns)) {
-		count(EXTFUSE_OP_GETATTR, EXTFUSE_STALE);
-		return EXTFUSE_V_PASS;
-	}
-	if (!copy_attr(&req->out.attr.attr, i, ino, put)) {
-		count(EXTFUSE_OP_GETATTR, EXTFUSE_STALE);
-		return EXTFUSE_V_PASS;
-	}
-	count(EXTFUSE_OP_GETATTR, EXTFUSE_HIT);
 	if (mount_config.attr_valid_ns) { /* the context comes zeroed */
 		req->out.attr.attr_valid = mount_config.attr_valid_ns / NSEC_PER_SEC;
 		req->out.attr.attr_valid_nsec = mount_config.attr_valid_ns % NSEC_PER_SEC;

@@ -39,6 +39,16 @@ static __always_inline void stays_absent(struct extfuse_request *req, __u64 expi
 		req->remember = EXTFUSE_REMEMBER(EXTFUSE_OP_LOOKUP, EXTFUSE_NEGATIVE);
 }
 
+static __noinline bool has_all_names(struct extfuse_request *req)
+{
+	struct extfuse_inode dir;
+
+	if (find_inode(req->nodeid, &dir) != EXTFUSE_HIT || !(dir.flags & EXTFUSE_INODE_ALL_NAMES))
+		return false;
+	stays_absent(req, dir.expires_ns);
+	return true;
+}
+
 /*
  * No dentry: absent all the same if the directory's entry says that every name is there.
  * A dentry on its way out moves the directory's epoch first, then takes that
@@ -50,19 +60,11 @@ static __noinline bool surely_absent(struct extfuse_request *req)
 {
 	__u32 slot = extfuse_epoch_slot(req->nodeid), before;
 	volatile __u32 *now = bpf_map_lookup_elem(&epoch, &slot);
-	struct extfuse_inode *dir;
-	__u64 parent = req->nodeid;
 
 	if (!now)
 		return false;
 	before = *now;
-	if (find_dentry(req, NULL) != NOT_FOUND)
-		return false;
-	dir = bpf_map_lookup_elem(&inode, &parent);
-	if (dir)
-		stays_absent(req, dir->expires_ns);
-	return dir && dir->flags & EXTFUSE_INODE_ALL_NAMES && !expired(dir->expires_ns) &&
-	       is_still(&dir->attr.ino, parent) && *now == before;
+	return find_dentry(req, NULL) == NOT_FOUND && has_all_names(req) && *now == before;
 }
 
 /* LOOKUP, where it does not end with an answer: fs/fuse asks again behind a revalidation. */
@@ -73,13 +75,39 @@ static __always_inline int pass_lookup(struct extfuse_request *req, enum extfuse
 	return EXTFUSE_V_PASS;
 }
 
+/* The name leads to an inode; with a copy of that on a stack of its own. */
+static __noinline int answer_with_inode(struct extfuse_request *req, const struct extfuse_dentry *d)
+{
+	struct extfuse_inode i;
+	enum extfuse_outcome outcome = find_inode(d->ino, &i);
+
+	if (outcome == EXTFUSE_HIT &&
+	    (i.generation != d->generation || !get_attr(&i, d->ino, &req->out.entry.attr)))
+		outcome = EXTFUSE_STALE;
+	if (outcome != EXTFUSE_HIT)
+		return pass_lookup(req, outcome);
+	count(EXTFUSE_OP_LOOKUP, EXTFUSE_HIT);
+	req->out.entry.nodeid = d->ino;
+	req->out.entry.generation = i.generation;
+	if (mount_config.entry_valid_ns) { /* the context comes zeroed */
+		req->out.entry.entry_valid = mount_config.entry_valid_ns / NSEC_PER_SEC;
+		req->out.entry.entry_valid_nsec = mount_config.entry_valid_ns % NSEC_PER_SEC;
+	}
+	if (mount_config.attr_valid_ns) {
+		req->out.entry.attr_valid = mount_config.attr_valid_ns / NSEC_PER_SEC;
+		req->out.entry.attr_valid_nsec = mount_config.attr_valid_ns % NSEC_PER_SEC;
+	}
+	req->out_len = sizeof(req->out.entry);
+	/* Size and times of a lent file are in another map. */
+	if (!(d->expires_ns | i.expires_ns | (i.flags & EXTFUSE_INODE_LENT)))
+		req->remember = EXTFUSE_REMEMBER(EXTFUSE_OP_LOOKUP, EXTFUSE_HIT);
+	return EXTFUSE_V_REPLY;
+}
+
 static __always_inline int do_lookup(struct extfuse_request *req)
 {
 	struct extfuse_dentry d;
-	struct extfuse_inode *i;
-	__u64 ino, generation, put;
 	enum found found;
-	bool stays;
 
 	if (is_dot(req) || req->out_max < sizeof(req->out.entry))
 		return pass_lookup(req, EXTFUSE_PASS);
@@ -91,38 +119,11 @@ static __always_inline int do_lookup(struct extfuse_request *req)
 	}
 	if (found != FOUND || expired(d.expires_ns))
 		return pass_lookup(req, EXTFUSE_STALE);
-	ino = d.ino;
-	if (!ino) {
+	if (!d.ino) {
 		stays_absent(req, d.expires_ns);
 		return absent(req);
 	}
-
-	i = bpf_map_lookup_elem(&inode, &ino);
-	if (!i)
-		return pass_lookup(req, EXTFUSE_MISS);
-	put = put_of(i);
-	generation = i->generation;
-	if (generation != d.generation || expired(i->expires_ns))
-		return pass_lookup(req, EXTFUSE_STALE);
-	/* Size and times of a lent file are in another map. */
-	stays = !(d.expires_ns | i->expires_ns | (i->flags & EXTFUSE_INODE_LENT));
-	if (!copy_attr(&req->out.entry.attr, i, ino, put))
-		return pass_lookup(req, EXTFUSE_STALE);
-	count(EXTFUSE_OP_LOOKUP, EXTFUSE_HIT);
-	req->out.entry.nodeid = ino;
-	req->out.entry.generation = generation;
-	if (mount_config.entry_valid_ns) { /* the context comes zeroed */
-		req->out.entry.entry_valid = mount_config.entry_valid_ns / NSEC_PER_SEC;
-		req->out.entry.entry_valid_nsec = mount_config.entry_valid_ns % NSEC_PER_SEC;
-	}
-	if (mount_config.attr_valid_ns) {
-		req->out.entry.attr_valid = mount_config.attr_valid_ns / NSEC_PER_SEC;
-		req->out.entry.attr_valid_nsec = mount_config.attr_valid_ns % NSEC_PER_SEC;
-	}
-	req->out_len = sizeof(req->out.entry);
-	if (stays)
-		req->remember = EXTFUSE_REMEMBER(EXTFUSE_OP_LOOKUP, EXTFUSE_HIT);
-	return EXTFUSE_V_REPLY;
+	return answer_with_inode(req, &d);
 }
 
 #endif

@@ -14,23 +14,21 @@ static __always_inline int pass_mmap(enum extfuse_outcome outcome)
 
 static __always_inline int do_mmap(struct extfuse_mmap *ctx)
 {
-	struct extfuse_inode *i;
-	__u64 ino = ctx->nodeid, size, put;
+	__u64 ino = ctx->nodeid, size;
+	enum extfuse_outcome outcome;
+	struct extfuse_inode i;
 
 	if (ctx->flags & EXTFUSE_MMAP_ASIDE)
 		return pass_mmap(EXTFUSE_ASIDE);
-	i = bpf_map_lookup_elem(&inode, &ino);
-	if (!i)
-		return pass_mmap(EXTFUSE_MISS);
-	put = put_of(i);
-	if (expired(i->expires_ns))
-		return pass_mmap(EXTFUSE_STALE);
-	if (!(i->flags & EXTFUSE_INODE_CACHED) || i->backing_offset)
+	outcome = find_inode(ino, &i);
+	if (outcome != EXTFUSE_HIT)
+		return pass_mmap(outcome);
+	if (!(i.flags & EXTFUSE_INODE_CACHED) || i.backing_offset)
 		return pass_mmap(EXTFUSE_UNCOVERED);
-	ctx->backing_id = i->backing_id;
-	if (!get_size(i, ino, &size) || !is_same(i, ino, put))
+	if (!get_size(&i, ino, &size))
 		return pass_mmap(EXTFUSE_STALE);
 	count(EXTFUSE_OP_MMAP, EXTFUSE_HIT);
+	ctx->backing_id = i.backing_id;
 	ctx->size = size;
 	return EXTFUSE_V_BACKING;
 }

@@ -22,33 +22,32 @@ static __always_inline int pass_open(enum extfuse_outcome outcome)
 	return EXTFUSE_V_PASS;
 }
 
-static __always_inline int do_open(void *ctx, struct extfuse_request *req)
+/* With a copy of the inode on a stack of its own. */
+static __noinline int open_to_read(struct extfuse_request *req)
 {
-	struct extfuse_inode *i;
-	__u64 ino = req->nodeid, expires, put;
+	struct extfuse_inode i;
+	enum extfuse_outcome outcome = find_inode(req->nodeid, &i);
 
-	if (req->flags & O_TRUNC)
-		return do_inode(ctx, ino, EXTFUSE_OP_OPEN);
-	if (req->flags & O_ACCMODE || req->out_max < sizeof(req->out.open))
-		return pass_open(EXTFUSE_PASS);
-	i = bpf_map_lookup_elem(&inode, &ino);
-	if (!i)
-		return pass_open(EXTFUSE_MISS);
-	put = put_of(i);
-	if (expired(i->expires_ns))
-		return pass_open(EXTFUSE_STALE);
-	if (!(i->flags & EXTFUSE_INODE_CACHED) && i->attr.size)
+	if (outcome != EXTFUSE_HIT)
+		return pass_open(outcome);
+	if (!(i.flags & EXTFUSE_INODE_CACHED) && i.attr.size)
 		return pass_open(EXTFUSE_UNCOVERED);
-	expires = i->expires_ns;
-	if (!is_same(i, ino, put))
-		return pass_open(EXTFUSE_STALE);
 	count(EXTFUSE_OP_OPEN, EXTFUSE_HIT);
-	if (!expires)
+	if (!i.expires_ns)
 		req->remember = EXTFUSE_REMEMBER(EXTFUSE_OP_OPEN, EXTFUSE_HIT);
 	req->out.open.fh = EXTFUSE_FH_NONE;
 	req->out.open.open_flags = FOPEN_KEEP_CACHE | FOPEN_NOFLUSH;
 	req->out_len = sizeof(req->out.open);
 	return EXTFUSE_V_REPLY;
+}
+
+static __always_inline int do_open(void *ctx, struct extfuse_request *req)
+{
+	if (req->flags & O_TRUNC)
+		return do_inode(ctx, req->nodeid, EXTFUSE_OP_OPEN);
+	if (req->flags & O_ACCMODE || req->out_max < sizeof(req->out.open))
+		return pass_open(EXTFUSE_PASS);
+	return open_to_read(req);
 }
 
 static __always_inline int do_release(struct extfuse_request *req)

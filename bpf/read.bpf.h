@@ -35,28 +35,25 @@ static __always_inline bool find_chunks(struct extfuse_read *rd, __u64 end)
 	if (last - first >= EXTFUSE_READ_MAX_CHUNKS)
 		return false;
 	for (__u32 i = 0; i < EXTFUSE_READ_MAX_CHUNKS; i++) {
-		__u64 from, to, mask, id, offset, version;
-		struct extfuse_chunk *c;
+		struct extfuse_chunk *entry, c;
+		__u64 from, to, mask;
 
 		key.chunk = first + i;
 		if (key.chunk > last)
 			break;
-		c = bpf_map_lookup_elem(&read_cache, &key);
-		if (!c)
+		entry = bpf_map_lookup_elem(&read_cache, &key);
+		if (!entry)
 			return false;
-		version = *(const volatile __u64 *)&c->version;
-		asm volatile("" ::: "memory");
+		copy_value(&c, entry, sizeof(c));
 		from = i ? 0 : pos & (EXTFUSE_CHUNK_SIZE - 1);
 		to = key.chunk < last ? EXTFUSE_CHUNK_SIZE - 1 : (end - 1) & (EXTFUSE_CHUNK_SIZE - 1);
 		mask = block_mask(from >> EXTFUSE_BLOCK_SHIFT & 63, to >> EXTFUSE_BLOCK_SHIFT & 63);
-		id = c->backing_id;
-		offset = c->offset;
-		if ((c->valid & mask) != mask || !is_still(&c->tag, extfuse_chunk_tag(&key, version)))
+		if ((c.valid & mask) != mask || c.tag != extfuse_chunk_tag(&key, &c))
 			return false;
 		if (!i) {
-			backing_id = id;
-			base = offset;
-		} else if (id != backing_id || offset != base + (__u64)i * EXTFUSE_CHUNK_SIZE) {
+			backing_id = c.backing_id;
+			base = c.offset;
+		} else if (c.backing_id != backing_id || c.offset != base + (__u64)i * EXTFUSE_CHUNK_SIZE) {
 			return false;
 		}
 	}
@@ -82,30 +79,19 @@ static __always_inline bool are_lent(const struct extfuse_read *rd, __u64 end)
 
 static __always_inline int do_read(struct extfuse_read *rd)
 {
-	struct extfuse_inode *i;
-	__u64 ino = rd->nodeid, end, size, id, offset, expires, put;
-	__u32 flags;
+	__u64 ino = rd->nodeid, end, size;
+	enum extfuse_outcome outcome;
+	struct extfuse_inode i;
 
 	if (rd->flags & EXTFUSE_READ_ASIDE) {
 		count_read(rd, EXTFUSE_ASIDE);
 		return EXTFUSE_V_PASS;
 	}
-	i = bpf_map_lookup_elem(&inode, &ino);
-	if (!i) {
-		count_read(rd, EXTFUSE_MISS);
-		return EXTFUSE_V_PASS;
-	}
-	put = put_of(i);
-	expires = i->expires_ns;
-	if (expired(expires)) {
-		count_read(rd, EXTFUSE_STALE);
-		return EXTFUSE_V_PASS;
-	}
-	flags = i->flags;
-	id = i->backing_id;
-	offset = i->backing_offset;
-	if (!get_size(i, ino, &size) || !is_same(i, ino, put)) {
-		count_read(rd, EXTFUSE_STALE);
+	outcome = find_inode(ino, &i);
+	if (outcome == EXTFUSE_HIT && !get_size(&i, ino, &size))
+		outcome = EXTFUSE_STALE;
+	if (outcome != EXTFUSE_HIT) {
+		count_read(rd, outcome);
 		return EXTFUSE_V_PASS;
 	}
 	if (rd->pos >= size) {
@@ -116,14 +102,14 @@ static __always_inline int do_read(struct extfuse_read *rd)
 	end = rd->pos + rd->count;
 	if (end > size)
 		end = size;
-	if (flags & EXTFUSE_INODE_CACHED || (flags & EXTFUSE_INODE_LENT && are_lent(rd, end))) {
-		rd->backing_id = id;
-		rd->backing_offset = offset + rd->pos;
-		if (!(flags & EXTFUSE_INODE_LENT) && !expires) {
+	if (i.flags & EXTFUSE_INODE_CACHED || (i.flags & EXTFUSE_INODE_LENT && are_lent(rd, end))) {
+		rd->backing_id = i.backing_id;
+		rd->backing_offset = i.backing_offset + rd->pos;
+		if (!(i.flags & EXTFUSE_INODE_LENT) && !i.expires_ns) {
 			rd->size = size;
 			rd->remember = EXTFUSE_REMEMBER(EXTFUSE_OP_READ, EXTFUSE_HIT);
 		}
-	} else if (flags & EXTFUSE_INODE_LENT || !find_chunks(rd, end)) {
+	} else if (i.flags & EXTFUSE_INODE_LENT || !find_chunks(rd, end)) {
 		count_read(rd, EXTFUSE_UNCOVERED);
 		return EXTFUSE_V_PASS;
 	}

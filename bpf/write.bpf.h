@@ -21,20 +21,9 @@ static __always_inline int pass_write(const struct extfuse_write *wr, enum extfu
 	return EXTFUSE_V_PASS;
 }
 
-static __always_inline bool is_lent(__u64 ino, __u64 *ret_backing_id, __u32 *ret_flags, __u64 *ret_expires)
+static __always_inline bool is_lent(__u64 ino, struct extfuse_inode *ret)
 {
-	struct extfuse_inode *i = bpf_map_lookup_elem(&inode, &ino);
-	__u64 put;
-
-	if (!i)
-		return false;
-	put = put_of(i);
-	if (!(i->flags & EXTFUSE_INODE_LENT) || expired(i->expires_ns))
-		return false;
-	*ret_expires = i->expires_ns;
-	*ret_backing_id = i->backing_id;
-	*ret_flags = i->flags;
-	return is_same(i, ino, put);
+	return find_inode(ino, ret) == EXTFUSE_HIT && ret->flags & EXTFUSE_INODE_LENT;
 }
 
 /*
@@ -96,22 +85,20 @@ static __always_inline bool mark_write(const struct extfuse_write *wr, struct ex
 }
 
 static __always_inline enum extfuse_outcome may_write(struct extfuse_write *wr, struct extfuse_written *w,
-                                                      __u32 *ret_flags)
+                                                      struct extfuse_inode *i)
 {
-	__u64 backing_id, expires;
-
-	if (!is_lent(wr->nodeid, &backing_id, ret_flags, &expires))
+	if (!is_lent(wr->nodeid, i))
 		return EXTFUSE_MISS;
-	if (!is_still(&w->ino, wr->nodeid))
+	if (w->ino != wr->nodeid)
 		return EXTFUSE_STALE;
 	if (wr->size != w->size) /* the VFS does not know it yet */
 		return EXTFUSE_STALE;
 	if (wr->count > EXTFUSE_WRITE_MAX || w->bytes + wr->count > w->max_bytes)
 		return EXTFUSE_UNCOVERED;
-	wr->backing_id = backing_id;
+	wr->backing_id = i->backing_id;
 	wr->backing_offset = wr->pos;
 	/* Only where nobody has to look for what a write takes away from a file. */
-	if (*ret_flags & EXTFUSE_INODE_NO_XATTR && !expires)
+	if (i->flags & EXTFUSE_INODE_NO_XATTR && !i->expires_ns)
 		wr->remember = EXTFUSE_REMEMBER(EXTFUSE_OP_WRITE, EXTFUSE_HIT);
 	return EXTFUSE_HIT;
 }
@@ -120,18 +107,18 @@ static __always_inline int do_write(struct extfuse_write *wr)
 {
 	struct extfuse_written *w;
 	enum extfuse_outcome outcome;
-	__u64 ino = wr->nodeid, id, expires;
-	__u32 flags = 0;
+	__u64 ino = wr->nodeid;
+	struct extfuse_inode i;
 
 	if (wr->flags & EXTFUSE_WRITE_PROBE)
-		return is_lent(ino, &id, &flags, &expires) ? EXTFUSE_V_BACKING : pass_write(wr, EXTFUSE_MISS);
+		return is_lent(ino, &i) ? EXTFUSE_V_BACKING : pass_write(wr, EXTFUSE_MISS);
 	w = bpf_map_lookup_elem(&written, &ino);
 	if (!w)
 		return pass_write(wr, EXTFUSE_MISS);
-	outcome = may_write(wr, w, &flags);
+	outcome = may_write(wr, w, &i);
 	if (outcome != EXTFUSE_HIT)
 		return pass_write(wr, outcome);
-	if (!(wr->flags & EXTFUSE_WRITE_PRIVS || flags & EXTFUSE_INODE_NO_XATTR))
+	if (!(wr->flags & EXTFUSE_WRITE_PRIVS || i.flags & EXTFUSE_INODE_NO_XATTR))
 		return EXTFUSE_V_PRIVS;
 	if (!mark_write(wr, w))
 		return pass_write(wr, EXTFUSE_UNCOVERED);
@@ -158,7 +145,7 @@ static __always_inline int do_write_end(void *ctx, struct extfuse_write *wr)
 	__u64 ino = wr->nodeid, end = wr->pos + wr->written;
 	struct extfuse_written *w = bpf_map_lookup_elem(&written, &ino);
 
-	if (!w || !is_still(&w->ino, ino))
+	if (!w || w->ino != ino)
 		return 0;
 	if (wr->written) {
 		if (!w->time_ns)

@@ -37,23 +37,16 @@ static __always_inline int error_of_absent(const struct extfuse_request *req)
 }
 
 /* @return whether it surely has none; else the outcome is counted. */
-static __always_inline bool has_none(struct extfuse_request *req, enum extfuse_op op)
+static __noinline bool has_none(struct extfuse_request *req, enum extfuse_op op)
 {
-	struct extfuse_inode *i;
-	__u64 ino = req->nodeid;
+	struct extfuse_inode i;
+	enum extfuse_outcome outcome = find_inode(req->nodeid, &i);
 
-	i = bpf_map_lookup_elem(&inode, &ino);
-	if (!i)
-		count(op, EXTFUSE_MISS);
-	else if (expired(i->expires_ns))
-		count(op, EXTFUSE_STALE);
-	else if (!(i->flags & EXTFUSE_INODE_NO_XATTR))
-		count(op, EXTFUSE_PASS);
-	else if (!is_still(&i->attr.ino, ino))
-		count(op, EXTFUSE_STALE);
-	else
-		return true;
-	return false;
+	if (outcome == EXTFUSE_HIT && !(i.flags & EXTFUSE_INODE_NO_XATTR))
+		outcome = EXTFUSE_PASS;
+	if (outcome != EXTFUSE_HIT)
+		count(op, outcome);
+	return outcome == EXTFUSE_HIT;
 }
 
 static __always_inline int do_getxattr(struct extfuse_request *req)

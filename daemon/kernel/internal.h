@@ -60,7 +60,7 @@ struct kernel {
 	void (*on_write)(void *arg, uint64_t ino);
 	void *on_write_arg;
 
-	_Atomic uint32_t serial; /* of the next inode entry */
+	_Atomic uint16_t serial; /* of the next inode entry */
 	_Atomic uint64_t ring_records, ring_lost, lost_publishes, evicted, backing_files;
 };
 

@@ -127,6 +127,7 @@ bool kernel_put_inode(struct kernel *k, uint32_t epoch, uint64_t ino, const stru
 	if (!k)
 		return false;
 	value.serial = atomic_fetch_add(&k->serial, 1);
+	value.tag = extfuse_inode_tag(ino, &value);
 	return put(k, MAP_INODE, &ino, &value, ino, epoch);
 }
 
@@ -136,7 +137,7 @@ bool kernel_put_chunk(struct kernel *k, uint32_t epoch, uint64_t ino, uint64_t c
 	const struct extfuse_chunk_key key = {.ino = ino, .chunk = chunk};
 	struct extfuse_chunk tagged = *value;
 
-	tagged.tag = extfuse_chunk_tag(&key, value->version);
+	tagged.tag = extfuse_chunk_tag(&key, value);
 	return k && put(k, MAP_CHUNK, &key, &tagged, ino, epoch);
 }
 
@@ -166,7 +167,8 @@ bool kernel_put_dentry(struct kernel *k, uint32_t epoch, uint64_t parent, const 
 	union dentry_key key;
 	enum kernel_map map = dentry_key(parent, name, &key);
 
-	tagged.tag = map == MAP_DENTRY ? EXTFUSE_TAG(&key.small) : EXTFUSE_TAG(&key.big);
+	tagged.tag = extfuse_dentry_tag(
+		map == MAP_DENTRY ? EXTFUSE_TAG_KEY(&key.small) : EXTFUSE_TAG_KEY(&key.big), dentry);
 	return k && put(k, map, &key, &tagged, parent, epoch);
 }
 
@@ -196,7 +198,8 @@ void kernel_drop_chunk(struct kernel *k, uint64_t ino, uint64_t chunk)
 
 bool kernel_get_inode(struct kernel *k, uint64_t ino, struct extfuse_inode *ret)
 {
-	return k && bpf_map_lookup_elem(k->map_fd[MAP_INODE], &ino, ret) == 0;
+	return k && bpf_map_lookup_elem(k->map_fd[MAP_INODE], &ino, ret) == 0 &&
+	       ret->tag == extfuse_inode_tag(ino, ret);
 }
 
 bool kernel_has_dentry(struct kernel *k, uint64_t parent, const char *name)

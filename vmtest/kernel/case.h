@@ -61,7 +61,7 @@ struct test {
 
 extern const struct test hit_tests[], read_tests[], invalidate_tests[], attach_tests[], race_tests[],
 	revalidate_tests[], open_tests[], write_tests[], mmap_tests[], fuzz_tests[], recall_tests[],
-	recall_ends_tests[], recall_requests_tests[], recall_names_tests[], recall_race_tests[];
+	recall_ends_tests[], recall_requests_tests[], recall_names_tests[], recall_race_tests[], torn_tests[];
 int measure(int argc, char **argv);
 int load_mount(int argc, char **argv);
 

@@ -162,7 +162,7 @@ static void an_expired_entry_is_stale(void)
 	struct tfs *t = tfs_start();
 	uint64_t ino = tfs_add(t, FUSE_ROOT_ID, "file", S_IFREG | 0644, "hello");
 	struct extfuse_dentry_key key = {.parent = FUSE_ROOT_ID, .name = "file"};
-	struct extfuse_dentry d = {.tag = EXTFUSE_TAG(&key), .ino = ino, .generation = 1};
+	struct extfuse_dentry d = {.ino = ino, .generation = 1};
 	struct timespec now;
 	struct stat st;
 
@@ -170,16 +170,15 @@ static void an_expired_entry_is_stale(void)
 	publish(t, FUSE_ROOT_ID, "file", ino);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	d.expires_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec + 1000000000000;
-	check(tfs_put(t, t->dentry, &key, &d) == 0);
+	check(tfs_put_dentry(t, t->dentry, &key, &d) == 0);
 	check_equal(stat_requests(t, "file", &st), 0);
 	d.expires_ns = 1;
-	check(tfs_put(t, t->dentry, &key, &d) == 0);
+	check(tfs_put_dentry(t, t->dentry, &key, &d) == 0);
 	check(stat_requests(t, "file", &st) > 0);
 	check(tfs_stat(t, EXTFUSE_OP_LOOKUP, EXTFUSE_STALE) > 0);
 	tfs_stop(t);
 }
 
-/* What a program that is interrupted may find in the memory of an entry that has gone. */
 static void an_entry_of_somebody_else_is_stale(void)
 {
 	struct tfs *t = tfs_start();
@@ -187,13 +186,14 @@ static void an_entry_of_somebody_else_is_stale(void)
 	uint64_t other = tfs_add(t, FUSE_ROOT_ID, "other", S_IFREG | 0644, "other");
 	struct extfuse_dentry_key key = {.parent = FUSE_ROOT_ID, .name = "file"};
 	struct extfuse_dentry_key others = {.parent = FUSE_ROOT_ID, .name = "other"};
-	struct extfuse_dentry d = {.tag = EXTFUSE_TAG(&others), .ino = other, .generation = 1};
+	struct extfuse_dentry d;
 	struct extfuse_inode i;
 	struct stat st;
 
 	tfs_attach(t, NULL);
 	publish(t, FUSE_ROOT_ID, "file", ino);
 	publish(t, FUSE_ROOT_ID, "other", other);
+	check(bpf_map_lookup_elem(t->dentry, &others, &d) == 0);
 	check(tfs_put(t, t->dentry, &key, &d) == 0);
 	check(stat_requests(t, "file", &st) > 0);
 	check_equal(st.st_ino, ino);
@@ -211,12 +211,12 @@ static void another_generation_is_stale(void)
 	struct tfs *t = tfs_start();
 	uint64_t ino = tfs_add(t, FUSE_ROOT_ID, "file", S_IFREG | 0644, "hello");
 	struct extfuse_dentry_key key = {.parent = FUSE_ROOT_ID, .name = "file"};
-	struct extfuse_dentry d = {.tag = EXTFUSE_TAG(&key), .ino = ino, .generation = 2};
+	struct extfuse_dentry d = {.ino = ino, .generation = 2};
 	struct stat st;
 
 	tfs_attach(t, NULL);
 	tfs_publish_inode(t, ino, 0);
-	check(tfs_put(t, t->dentry, &key, &d) == 0);
+	check(tfs_put_dentry(t, t->dentry, &key, &d) == 0);
 	check(stat_requests(t, "file", &st) > 0);
 	check(tfs_stat(t, EXTFUSE_OP_LOOKUP, EXTFUSE_STALE) > 0);
 	tfs_stop(t);

@@ -26,6 +26,7 @@ static const struct {
 	{"recall-requests", recall_requests_tests},
 	{"recall-names", recall_names_tests},
 	{"recall-race", recall_race_tests},
+	{"torn", torn_tests},
 };
 
 static void too_long(int sig)

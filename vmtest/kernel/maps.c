@@ -159,6 +159,26 @@ int tfs_put(struct tfs *t, int map, const void *key, const void *value)
 	return r;
 }
 
+int tfs_put_inode(struct tfs *t, uint64_t ino, const struct extfuse_inode *value)
+{
+	static _Atomic uint16_t serial;
+	struct extfuse_inode v = *value;
+
+	v.serial = atomic_fetch_add(&serial, 1);
+	v.tag = extfuse_inode_tag(ino, &v);
+	return tfs_put(t, t->inode, &ino, &v);
+}
+
+int tfs_put_dentry(struct tfs *t, int map, const void *key, const struct extfuse_dentry *value)
+{
+	const struct extfuse_dentry_long_key *l = key;
+	const struct extfuse_dentry_key *s = key;
+	struct extfuse_dentry v = *value;
+
+	v.tag = extfuse_dentry_tag(map == t->dentry ? EXTFUSE_TAG_KEY(s) : EXTFUSE_TAG_KEY(l), value);
+	return tfs_put(t, map, key, &v);
+}
+
 int tfs_take_out(struct tfs *t, int map, const void *key)
 {
 	int r = bpf_map_delete_elem(map, key);
@@ -167,12 +187,10 @@ int tfs_take_out(struct tfs *t, int map, const void *key)
 	return r;
 }
 
-static void publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id, uint64_t offset, uint32_t flags)
+static void publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id, uint64_t offset, uint16_t flags)
 {
-	static atomic_uint serial;
 	const struct stat *st = &t->nodes[ino].st;
 	struct extfuse_inode v = {
-		.serial = atomic_fetch_add(&serial, 1),
 		.attr =
 			{
 				.ino = st->st_ino,
@@ -195,7 +213,7 @@ static void publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id, uint
 		.flags = flags,
 	};
 
-	check(tfs_put(t, t->inode, &ino, &v) == 0);
+	check(tfs_put_inode(t, ino, &v) == 0);
 }
 
 void tfs_publish_inode(struct tfs *t, uint64_t ino, uint64_t backing_id)
@@ -253,8 +271,7 @@ void tfs_publish_name(struct tfs *t, uint64_t parent, const char *name, uint64_t
 	struct extfuse_dentry_long_key key;
 	int fd = name_key(t, parent, name, &key);
 
-	v.tag = fd == t->dentry ? EXTFUSE_TAG((struct extfuse_dentry_key *)&key) : EXTFUSE_TAG(&key);
-	check(tfs_put(t, fd, &key, &v) == 0);
+	check(tfs_put_dentry(t, fd, &key, &v) == 0);
 }
 
 void tfs_publish_chunk(struct tfs *t, uint64_t ino, uint64_t chunk, const struct extfuse_chunk *value)
@@ -262,7 +279,7 @@ void tfs_publish_chunk(struct tfs *t, uint64_t ino, uint64_t chunk, const struct
 	struct extfuse_chunk_key key = {.ino = ino, .chunk = chunk};
 	struct extfuse_chunk tagged = *value;
 
-	tagged.tag = extfuse_chunk_tag(&key, value->version);
+	tagged.tag = extfuse_chunk_tag(&key, value);
 	check(bpf_map_update_elem(t->chunk, &key, &tagged, BPF_ANY) == 0);
 }
 

@@ -179,7 +179,7 @@ static void let_name_expire(struct tfs *t, uint64_t parent, const char *name)
 
 	check(bpf_map_lookup_elem(t->dentry, &key, &v) == 0);
 	v.expires_ns = now_ns() + 1000000000000;
-	check(tfs_put(t, t->dentry, &key, &v) == 0);
+	check(tfs_put_dentry(t, t->dentry, &key, &v) == 0);
 }
 
 static void let_inode_expire(struct tfs *t, uint64_t ino)

@@ -284,7 +284,7 @@ struct extfuse_inode inode_of(struct tfs *t, uint64_t ino)
 
 void put_inode(struct tfs *t, const struct extfuse_inode *v)
 {
-	check(tfs_put(t, t->inode, &v->attr.ino, v) == 0);
+	check(tfs_put_inode(t, v->attr.ino, v) == 0);
 }
 
 void say_all_names_are_there(struct tfs *t, uint64_t dir)

@@ -113,6 +113,13 @@ static void mutate_attr(struct chance *c, struct fuse_attr *attr)
 	}
 }
 
+/* The tag is right most times: with another one nobody looks any further. */
+static void put_scribbled(struct storm *s, struct chance *c, uint64_t key, struct extfuse_inode *v)
+{
+	v->tag = one_in(c, 8) ? (uint32_t)chance(c) : extfuse_inode_tag(key, v);
+	bpf_map_update_elem(s->w->t->inode, &key, v, BPF_ANY);
+}
+
 static void scribble_inode(struct storm *s, struct chance *c)
 {
 	int n = (int)chance_below(c, WORLD_FILES);
@@ -136,10 +143,10 @@ static void scribble_inode(struct storm *s, struct chance *c)
 			v.backing_offset = chance_odd(c);
 			break;
 		case 4:
-			v.flags = (uint32_t)(one_in(c, 2) ? chance_below(c, 16) : chance_odd(c));
+			v.flags = (uint16_t)(one_in(c, 2) ? chance_below(c, 16) : chance_odd(c));
 			break;
 		case 5:
-			v.serial = (uint32_t)chance(c);
+			v.serial = (uint16_t)chance(c);
 			if (one_in(c, 8))
 				v.attr.ino = some_ino(s, c);
 			break;
@@ -157,7 +164,7 @@ static void scribble_inode(struct storm *s, struct chance *c)
 		v.attr.mode = S_IFDIR | 0755;
 		v.attr.size = 0;
 	}
-	bpf_map_update_elem(s->w->t->inode, &key, &v, BPF_ANY);
+	put_scribbled(s, c, key, &v);
 }
 
 /* A file that may really be written in the kernel. */
@@ -171,7 +178,7 @@ static void lend(struct storm *s, struct chance *c)
 	v.flags = EXTFUSE_INODE_CACHED | EXTFUSE_INODE_LENT;
 	v.backing_id = s->ids[n];
 	bpf_map_update_elem(s->w->t->written, &w.ino, &w, BPF_ANY);
-	bpf_map_update_elem(s->w->t->inode, &w.ino, &v, BPF_ANY);
+	put_scribbled(s, c, w.ino, &v);
 }
 
 static void scribble_written(struct storm *s, struct chance *c)
@@ -211,10 +218,10 @@ static void scribble_chunk(struct storm *s, struct chance *c)
 	                          .version = chance_odd(c)};
 	struct extfuse_inode inode = {.attr = true_attr(s, key.ino), .generation = 1};
 
-	v.tag = one_in(c, 8) ? chance_odd(c) : extfuse_chunk_tag(&key, v.version);
+	v.tag = one_in(c, 8) ? chance_odd(c) : extfuse_chunk_tag(&key, &v);
 	bpf_map_update_elem(s->w->t->chunk, &key, &v, BPF_ANY);
 	if (one_in(c, 2)) /* and asked for */
-		bpf_map_update_elem(s->w->t->inode, &key.ino, &inode, BPF_ANY);
+		put_scribbled(s, c, key.ino, &inode);
 }
 
 static void scribble_dentry(struct storm *s, struct chance *c)
@@ -234,7 +241,7 @@ static void scribble_dentry(struct storm *s, struct chance *c)
 	memcpy(is_long ? l.name : k.name, name, strlen(name));
 	if (one_in(c, 8)) /* without an end, or with something behind it */
 		memset(is_long ? l.name + 250 : k.name + 37, (int)chance(c), 3);
-	v.tag = is_long ? EXTFUSE_TAG(&l) : EXTFUSE_TAG(&k);
+	v.tag = extfuse_dentry_tag(is_long ? EXTFUSE_TAG_KEY(&l) : EXTFUSE_TAG_KEY(&k), &v);
 	if (one_in(c, 8))
 		v.tag = chance_odd(c);
 	if (is_long)

@@ -75,6 +75,9 @@ void tfs_detach(struct tfs *t);
 
 /* An entry of the inode or of a dentry map changes or goes, and nobody remembers it. As the map's calls. */
 int tfs_put(struct tfs *t, int map, const void *key, const void *value);
+int tfs_put_inode(struct tfs *t, uint64_t ino,
+                  const struct extfuse_inode *value); /* with its serial and tag */
+int tfs_put_dentry(struct tfs *t, int map, const void *key, const struct extfuse_dentry *value); /* ditto */
 int tfs_take_out(struct tfs *t, int map, const void *key);
 void tfs_changed(struct tfs *t, uint64_t ino); /* the second half alone */
 
