@@ -49,9 +49,10 @@ assert_fails() {
 	[[ $said == *"$text"* ]] || fail "'$*' says '$said', without '$text'"
 }
 
-# wait_for SECONDS COMMAND...: until it succeeds; on a slow kernel (run-cases) as much longer.
+# wait_for SECONDS COMMAND...: until it succeeds; in the VM, and on a slow kernel, as much longer as a case may take
+# there (run-cases).
 wait_for() {
-	local end=$((SECONDS + $1 * ${CURVEFS_SLOW:-1} + 1))
+	local end=$((SECONDS + $1 * ${CURVEFS_VM:+3*}${CURVEFS_SLOW:-1} + 1))
 	shift
 	until "$@" 2>/dev/null; do
 		[ "$SECONDS" -lt "$end" ] || fail "waited in vain for: $*" || return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# timeout: 120
+# timeout: 240
 # Thousands of system calls, good and bad ones, by root and by others, are answered as ext4 answers them.
 need_root
 case $(stat -f -c %T "$CASE_DIR") in
