@@ -37,8 +37,7 @@ static bool same(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
-/* ext4's clock goes in steps of up to 10 ms; or longer ones, where the CPU that moves it on is kept from it.
- */
+/* ext4's clock goes in steps of up to 10 ms; in longer ones, if the CPU that moves it on does not run. */
 static void wait_a_step(void)
 {
 	struct timespec from, now;
