@@ -16,8 +16,9 @@
  *
  * 3. What is true.  An entry in a map means that the daemon, asked now, would
  *    answer exactly this.  The daemon writes entries, before it replies to the
- *    request that made them true; nobody guesses.  No entry, an expired one or
- *    one of another generation is never an error and never an answer: PASS.
+ *    request that made them true; nobody guesses.  No entry, an expired one, one
+ *    of another generation or one that went while it was copied is never an error
+ *    and never an answer: PASS.
  *
  * 4. What changes.  A mutating request drops what it touches on its way to the
  *    daemon.  A publisher that read the truth before such a drop must not put it
